@@ -1,0 +1,1 @@
+"""Ask a library of guides: `from assistant import Assistant`."""

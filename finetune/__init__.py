@@ -1,0 +1,1 @@
+"""From the corpus to a local Llama that answers with footnotes."""

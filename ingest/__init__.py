@@ -1,0 +1,1 @@
+"""A folder of guides becomes a library: read, clean, chunk, embed, keep."""
