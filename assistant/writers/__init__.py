@@ -1,6 +1,6 @@
 """Ways of writing an answer. Each has one method; what it yields is the same for all.
 
-A writer is given a `Request` and yields `Text` as it is written, `Cite` behind the words that it supports, and one `Stop`.
+A writer is given a `Request` and yields `Text` as it is written, `Cite` behind the words it supports, and one `Stop`.
 It can only cite units of the passages it was given: passage and unit numbers count from 0 here, from 1 in `[2.3]`.
 """
 
@@ -46,12 +46,12 @@ class Stop:
     """The end of the writing. `detail` is one line for the user where `reason` is not "end"."""
 
     reason: Literal["end", "not_in_guides", "refusal", "max_tokens", "cut", "cancelled"] = "end"
-    usage: dict[str, int | float] = field(default_factory=dict)  # input_tokens, output_tokens, cache_read_tokens, dollars
+    usage: dict[str, int | float] = field(default_factory=dict)  # input_tokens, output_tokens, dollars, …
     detail: str = ""
 
 
 class Writer(Protocol):
-    """`name` is what `--model` says. Failing before the first word raises `WriterError`; failing later is a `Stop("cut")`."""
+    """`name` is what `--model` says. Failing before the first word raises `WriterError`; later is a `Stop("cut")`."""
 
     name: str
 
