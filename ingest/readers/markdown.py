@@ -1,0 +1,164 @@
+"""Markdown in its dialects. The text stays as it is, markup and all; the blocks come from markdown-it's line positions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ingest.documents import Block
+from ingest.readers import Reading, settle
+from ingest.readers.decode import decode
+from ingest.readers.dialects import Span, set_aside
+from ingest.readers.questions import mark_questions
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_ANCHOR = re.compile(r"\s*(?:\[\[[^\]]*\]\]|\{#[^}]*\}|\{[.:][^}]*\})\s*$")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_TAG = re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL)
+_FRONT_TITLE = re.compile(r"""^["']?title["']?\s*[:=]\s*(["']?)(.+?)\1\s*$""", re.MULTILINE | re.IGNORECASE)
+_EXPORT_TITLE = re.compile(r"""\btitle["']?\s*:\s*(["'`])((?:\\.|(?!\1).)+)\1""")
+_BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<label>[^*_\n]{2,100}?)(?:\*\*|__)$")
+_LONGEST_UNDERLINED = 100  # characters: a longer "heading" is a paragraph above a ruler
+
+
+def read(data: bytes, name: str) -> Reading:
+    text, notes, repairs = decode(data, name)
+    blocks = blocks_in(text, mdx=name.lower().endswith(".mdx"))
+    return Reading(text, blocks, title_of(text, blocks), repairs, notes)
+
+
+def blocks_in(text: str, mdx: bool = False) -> tuple[Block, ...]:
+    lines = text.split("\n")
+    shadow, furniture, metadata = set_aside(lines, mdx)
+    starts = _line_starts(lines)
+    blocks = _Walk(lines, starts).blocks(_parser().parse("\n".join(shadow)))
+    blocks += [Block("furniture", *_offsets(starts, span)) for span in furniture]
+    blocks += [Block("front_matter", *_offsets(starts, span)) for span in metadata]
+    return mark_questions(text, settle(text, blocks))
+
+
+def title_of(text: str, blocks: Sequence[Block]) -> str:
+    """What the front matter says, or the first heading of the first level, or the first heading."""
+    for block in blocks:
+        if block.kind == "front_matter":
+            piece = text[block.start : block.end]
+            found = (_EXPORT_TITLE if piece.startswith("export") else _FRONT_TITLE).search(piece)
+            if found and found.group(2).strip("\"' "):
+                return found.group(2).strip()
+    headings = [block for block in blocks if block.kind in ("heading", "question")]
+    return next((block.label for block in headings if block.level == 1), headings[0].label if headings else "")
+
+
+def plain(markup: str) -> str:
+    """A heading's words without its markup."""
+    tokens = _inline_parser().parseInline(_ANCHOR.sub("", markup))[0].children or []
+    words = "".join(token.content if token.type != "image" else "" for token in tokens if token.type != "html_inline")
+    words += " ".join(token.content for token in tokens if token.type == "image") if not words.strip() else ""
+    return " ".join(words.split())
+
+
+@cache
+def _parser() -> MarkdownIt:
+    """Blocks only: what is inside a paragraph is nobody's concern here, and costs two thirds of the time."""
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+    from mdit_py_plugins.front_matter import front_matter_plugin
+
+    parser = MarkdownIt("commonmark").enable("table").use(front_matter_plugin).use(dollarmath_plugin)
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+@cache
+def _inline_parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark")
+
+
+def _line_starts(lines: Sequence[str]) -> list[int]:
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    return starts
+
+
+def _offsets(starts: Sequence[int], span: Span) -> tuple[int, int]:
+    return starts[span[0]], starts[span[1]] - 1
+
+
+class _Walk:
+    """Tokens in order become blocks; it remembers the list that it is in."""
+
+    def __init__(self, lines: Sequence[str], starts: Sequence[int]) -> None:
+        self.lines, self.starts = lines, starts
+        self.found: list[Block] = []
+        self.depth = 0
+        self.items: list[int] = []  # for each open item the index of its block in `found`, or -1
+        self.heading_level = 0
+
+    def blocks(self, tokens: Sequence[Token]) -> list[Block]:
+        for index, token in enumerate(tokens):
+            if token.type.endswith("_list_open"):
+                self.depth += 1
+            elif token.type.endswith("_list_close"):
+                self.depth -= 1
+            elif token.type == "list_item_open":
+                self.items.append(-1)
+            elif token.type == "list_item_close":
+                self.items.pop()
+            elif token.map:
+                self._leaf(token, tokens[index + 1].content if index + 1 < len(tokens) else "")
+        return self.found
+
+    def _leaf(self, token: Token, content: str) -> None:
+        assert token.map
+        start, end = _offsets(self.starts, (token.map[0], token.map[1]))
+        if token.type == "heading_open":
+            self._heading(token, start, end, content)
+        elif token.type == "paragraph_open":
+            self._paragraph(start, end, content)
+        elif token.type in ("fence", "code_block"):
+            self.found.append(Block("code", start, end))
+        elif token.type == "table_open":
+            self.found.append(Block("table", start, end, header_end=self.starts[token.map[0] + 2] - 1))
+        elif token.type.startswith("math_block"):
+            self.found.append(Block("paragraph", start, end))
+        elif token.type == "html_block":
+            words = _WORD.search(_TAG.sub(" ", token.content))
+            self.found.append(Block("paragraph" if words else "furniture", start, end))
+        elif token.type == "front_matter":
+            self.found.append(Block("front_matter", start, end))
+
+    def _heading(self, token: Token, start: int, end: int, content: str) -> None:
+        underlined = token.markup in ("=", "-")
+        if underlined and ("\n" in content or len(content) > _LONGEST_UNDERLINED):
+            self.found.append(Block("paragraph", start, start + len(content)))
+            return
+        self.heading_level = int(token.tag[1])
+        label = plain(content)
+        self.found.append(Block("heading" if label else "furniture", start, end, self.heading_level, label))
+
+    def _paragraph(self, start: int, end: int, content: str) -> None:
+        if not self.items:
+            self.found.append(self._bold_heading(content, start, end) or Block("paragraph", start, end))
+        elif self.items[-1] < 0:
+            self.items[-1] = len(self.found)
+            self.found.append(Block("item", start, end, level=self.depth))
+        elif self.items[-1] == len(self.found) - 1:
+            self.found[-1] = replace(self.found[-1], end=end)
+        else:
+            self.found.append(Block("paragraph", start, end))
+
+    def _bold_heading(self, content: str, start: int, end: int) -> Block | None:
+        """A line of its own that is bold from end to end and no sentence is a heading in all but its mark."""
+        bold = _BOLD_LINE.match(content.strip())
+        if not bold or bold["label"][-1] in ".,;:!" or len(bold["label"].split()) > 14:
+            return None
+        return Block("heading", start, end, min(self.heading_level + 1, 6), plain(bold["label"]))
