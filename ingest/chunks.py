@@ -6,6 +6,7 @@ begins and ends at a unit's edge, so that no sentence, list item, table row or c
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,11 @@ class Chunk:
     @property
     def searchable(self) -> str:
         return f"{self.context}\n{self.text}"
+
+    @property
+    def key(self) -> bytes:
+        """What its vector is kept under: the same words beside the same context are embedded once."""
+        return hashlib.sha256(self.searchable.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def beside(title: str, section: str, header: str) -> str:
