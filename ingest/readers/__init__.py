@@ -92,7 +92,9 @@ class Draft:
             lines = [top, *lines[1:]]
         self.add("table", "\n".join(lines), header=len(top), page=page)
 
-    def reading(self, title: str = "", notes: tuple[str, ...] = (), repairs: Mapping[str, int] | None = None) -> Reading:
+    def reading(
+        self, title: str = "", notes: tuple[str, ...] = (), repairs: Mapping[str, int] | None = None
+    ) -> Reading:
         text = "".join(self._parts)
         return Reading(text, settle(text, self.blocks), title, repairs or {}, notes)
 

@@ -61,7 +61,9 @@ def _begins(lines: Sequence[str], at: int) -> bool:
     if not strong(lines[at]):
         return False
     # One line alone must be beyond doubt; `accuracy = right / all` may be a formula in prose.
-    return bool(_STRONG.match(lines[at])) or _open_brackets(lines[at]) > 0 or _goes_on(lines, at + 1) or _calls(lines[at])
+    return (
+        bool(_STRONG.match(lines[at])) or _open_brackets(lines[at]) > 0 or _goes_on(lines, at + 1) or _calls(lines[at])
+    )
 
 
 def _run_end(lines: Sequence[str], at: int) -> int:

@@ -28,7 +28,9 @@ def decode(data: bytes, name: str) -> tuple[str, tuple[str, ...], Counter[str]]:
     text, note = _decoded(data, name)
     mended, repairs = tidy(text)
     if not mended.strip():
-        raise ReadError(f"{name} is empty: there is nothing to read in it. Put text into it or take it out of the folder.")
+        raise ReadError(
+            f"{name} is empty: there is nothing to read in it. Put text into it or take it out of the folder."
+        )
     return mended, (note,) if note else (), repairs
 
 

@@ -19,7 +19,9 @@ _LINE = re.compile(
       | (?:disclaimer|disclosure)\b.*\b(?:affiliate|commission|reader-supported|sponsor).* )\W*$""",
     re.IGNORECASE | re.VERBOSE,
 )
-_PAID = re.compile(r"\b(?:affiliate (?:links?|commission)|earn (?:a|an)(?: small)? (?:affiliate )?commission)\b", re.IGNORECASE)
+_PAID = re.compile(
+    r"\b(?:affiliate (?:links?|commission)|earn (?:a|an)(?: small)? (?:affiliate )?commission)\b", re.IGNORECASE
+)
 _LONGEST = 500  # characters: what is longer says something
 
 

@@ -10,9 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NUMBERED = re.compile(r"^(?:(?P<dotted>\d{1,2}(?:\.\d{1,2})+)\.?|\d{1,2}[.)]|(?:step|part|phase|stage)\s+\d{1,2}\b)", re.IGNORECASE)
+NUMBERED = re.compile(
+    r"^(?:(?P<dotted>\d{1,2}(?:\.\d{1,2})+)\.?|\d{1,2}[.)]|(?:step|part|phase|stage)\s+\d{1,2}\b)", re.IGNORECASE
+)
 _NUMBERS = {word: n for n, word in enumerate("two three four five six seven eight nine ten".split(), start=2)}
-_SMALL = frozenset("a an and are as at between by for from how in is it of on or the to vs what when which with you your".split())
+_SMALL = frozenset(
+    "a an and are as at between by for from how in is it of on or the to vs what when which with you your".split()
+)
 DEEPEST = 6
 _TOP = re.compile(
     r"^(?:introduction|conclusions?|bottom line|summary|key takeaways?|takeaways|final thoughts|further reading|references"
@@ -80,9 +84,10 @@ class _Levels:
         return _dotted(heading) or self.top
 
     def _in_families(self, index: int, heading: Found) -> int:
+        before = len(self.families)
         while self.families and self._ended(self.families[-1], index, heading):
             self.closed = self.families.pop().members
-        if index and (family := self._begun(self.headings[index - 1], index, heading)):
+        if index and len(self.families) == before and (family := self._begun(self.headings[index - 1], index, heading)):
             self.families.append(family)
         if self.families:
             self.families[-1].members.append(heading.label)

@@ -60,7 +60,7 @@ def plain(markup: str) -> str:
     tokens = _inline_parser().parseInline(_ANCHOR.sub("", markup))[0].children or []
     words = "".join(token.content if token.type != "image" else "" for token in tokens if token.type != "html_inline")
     words += " ".join(token.content for token in tokens if token.type == "image") if not words.strip() else ""
-    return " ".join(words.split())
+    return " ".join(re.sub(r"^\[(.+)\]$", r"\1", words.strip()).split())
 
 
 @cache

@@ -32,8 +32,12 @@ _LABEL = re.compile(
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$|^\s*\+(?:[-=]+\+)+\s*$")
 _DASHES = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)*\s*:?-{2,}:?\s*\|?\s*$")
 _RULER = re.compile(r"^\s*([=\-~^*_])\1{2,}\s*$")
-_SMALL_ENDS = frozenset("to by of for like include includes including with from and or the a an as in on when if that is are".split())
-_OPENERS = frozenset("the this these that here there it you we i they in for if when while below understand some".split())
+_SMALL_ENDS = frozenset(
+    "to by of for like include includes including with from and or the a an as in on when if that is are".split()
+)
+_OPENERS = frozenset(
+    "the this these that here there it you we i they in for if when while below understand some".split()
+)
 _LONGEST_HEADING, _MOST_WORDS = 100, 15
 
 
@@ -59,7 +63,9 @@ def _repaired(text: str) -> tuple[str, Counter[str]]:
     text, repairs["bullets joined to their text"] = _LONE_BULLET.subn(r"\1 ", text)
     lines = text.split("\n")
     glued = [end for _, end in code_runs(lines) if end < len(lines) and _LABEL.match(lines[end])]
-    if len(glued) > 1:  # a label that comes twice, each time straight below code, is no word that happens to be in capitals
+    if (
+        len(glued) > 1
+    ):  # a label that comes twice, each time straight below code, is no word that happens to be in capitals
         for end in glued:
             label, rest = _LABEL.match(lines[end]), ""
             assert label
@@ -138,7 +144,10 @@ def _is_wrapped(page: _Page) -> bool:
         for at, line in enumerate(page.lines[:-1])
         if page.tags[at] in ("text", "item") and page.tags[at + 1] == "text"
     ]
-    on = sum(30 <= len(line) <= 130 and line.rstrip()[-1] not in ".!?:" and below.lstrip()[0].islower() for line, below in pairs)
+    on = sum(
+        30 <= len(line) <= 130 and line.rstrip()[-1] not in ".!?:" and below.lstrip()[0].islower()
+        for line, below in pairs
+    )
     return on >= 3 and on >= 0.25 * len(pairs)
 
 

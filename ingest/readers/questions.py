@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from ingest.documents import Block
 
-FAQ = re.compile(r"\b(?:FAQs?|frequently asked|common questions|questions (?:and|&) answers|Q\s?&\s?A)\b", re.IGNORECASE)
+FAQ = re.compile(
+    r"\b(?:FAQs?|frequently asked|common questions|questions (?:and|&) answers|Q\s?&\s?A)\b", re.IGNORECASE
+)
 _ASKED = re.compile(r"^Q(?:uestion)?\s*\d*\s*[.:)]", re.IGNORECASE)
 _LONGEST_ANSWER = 1500  # characters: a longer section has a title that happens to be a question
 
@@ -24,7 +26,11 @@ def mark_questions(text: str, blocks: Sequence[Block], only_in_faq: bool = False
             faq_level = 0
         if FAQ.search(block.label) and not block.label.endswith("?"):
             faq_level = block.level
-        elif _asks(block.label) and block.level > 1 and (faq_level or (not only_in_faq and _answered_at_once(text, blocks, index))):
+        elif (
+            _asks(block.label)
+            and block.level > 1
+            and (faq_level or (not only_in_faq and _answered_at_once(text, blocks, index)))
+        ):
             marked[index] = replace(block, kind="question")
     return tuple(marked)
 
