@@ -86,6 +86,7 @@ class _Piece:
     last: bool
     tokens: int
     header_tokens: int  # what the header row costs beside it, where the table continues from another chunk
+    share: float  # of its block, for each of the chunks that the block is split into: no crumbs at the end
 
 
 def chunk(document: Document, count_tokens: CountTokens) -> list[Chunk]:
@@ -214,8 +215,12 @@ def _pieces(
         most = max(1, (unit.end - unit.start) * (room - header) // tokens[unit] * 2 // 3)
         spans = list(_cut(text, unit.start, unit.end, most))
         fitting += zip((Unit(*s, unit.kind) for s in spans), count([text[slice(*s)] for s in spans]), strict=True)
+    total = sum(cost for _, cost in fitting)
+    parts = -(-total // max(1, room - header))
+    largest = max(cost for _, cost in fitting)
+    share = room if parts == 1 else min(room, total / parts + largest / 2)
     for i, (unit, cost) in enumerate(fitting):
-        yield _Piece(unit, block, i == 0, i == len(fitting) - 1, cost, header)
+        yield _Piece(unit, block, i == 0, i == len(fitting) - 1, cost, header, share)
 
 
 def _packed(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:
@@ -224,7 +229,8 @@ def _packed(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:
     used = 0
     for piece in pieces:
         is_table = piece.block.kind == "table"
-        full = used + piece.tokens > room
+        continued = bool(run) and not piece.first and all(p.block is piece.block for p in run)
+        full = used + piece.tokens > (piece.share if continued else room)
         good = piece.first and used > GOOD_TOKENS and piece.block.kind != "item"
         second_table = piece.first and is_table and any(p.block.kind == "table" for p in run)
         if any(p.unit.kind != "heading" for p in run) and (full or good or second_table):
