@@ -1,0 +1,205 @@
+"""The question set: every field, every quote in its guide, no near copies, nothing answerable among the unanswerable.
+
+Run by itself: pytest tests/corpus/test_questions.py
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import itertools
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+QUESTIONS: list[dict[str, Any]] = [
+    json.loads(line) for line in (CORPUS / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+]
+GUIDES = sorted(f"guides/{path.name}" for path in (CORPUS / "guides").glob("*.md"))
+ANSWERABLE = ("fact", "list", "table", "code", "how", "compare", "follow")
+FIELDS = ["id", "kind", "question", "history", "facts", "evidence", "split"]
+OPTIONAL = {"also": set(ANSWERABLE), "conflict": {"compare"}, "near": {"none"}, "absent": {"none"}}
+SAME_WORDS = 0.6  # Jaccard of the content words of two questions, histories included
+SAME_LETTERS = 0.8  # difflib's ratio of the two texts in lower case
+STOP = set(
+    "a an and any are as at be by can could did do does down for from get go had has have how i if in into is it its "
+    "let like me much many more most my no not of on one or out shall should so than that the their them then there "
+    "these they this those to up use used was we were what when where which who why will with would you your".split()
+)
+LEANS = re.compile(  # the ways in which a question leans on an earlier one
+    r"^(and|what if|why not|with how)\b|\b(it|its|that|those|them|these|this|there|one|other)\b", re.IGNORECASE
+)
+
+
+def of_kind(*kinds: str) -> list[Any]:
+    return [pytest.param(question, id=question["id"]) for question in QUESTIONS if question["kind"] in kinds]
+
+
+def asked(question: dict[str, Any]) -> str:
+    return " ".join([*question["history"], question["question"]]).lower()
+
+
+def content(text: str) -> set[str]:
+    """Content words without a plural's s, cut to six letters so that endings meet."""
+    return {word.rstrip("s")[:6] for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in STOP}
+
+
+@functools.cache
+def guide(document: str) -> str:
+    return (CORPUS / document).read_text(encoding="utf-8").split("\n---\n", 1)[1]
+
+
+@functools.cache
+def blocks(document: str) -> list[str]:
+    """Each paragraph, list item, table row and code block, under its heading."""
+    found, heading = [], ""
+    for part in re.findall(r"```.*?```|(?:^[^\n`].*\n?)+", guide(document), re.DOTALL | re.MULTILINE):
+        for block in [part] if part.startswith("```") else split_block(part):
+            if block.startswith("#"):
+                heading = block
+            found.append(f"{heading}\n{block}")
+    return found
+
+
+def split_block(part: str) -> list[str]:
+    return part.splitlines() if re.match(r"\||- |\d+\. |#", part) else part.split("\n\n")
+
+
+def passages_with(patterns: list[str]) -> list[str]:
+    return [
+        block for name in GUIDES for block in blocks(name) if all(re.search(p, block, re.IGNORECASE) for p in patterns)
+    ]
+
+
+def test_ids_are_unique_and_begin_with_the_guide_or_the_kind() -> None:
+    ids = [question["id"] for question in QUESTIONS]
+    assert len(set(ids)) == len(ids)
+    for question in QUESTIONS:
+        prefixes = {f"{Path(found['document']).stem}-{question['kind']}" for found in question["evidence"]}
+        assert re.sub(r"-\d+$", "", question["id"]) in prefixes | {question["kind"]}
+
+
+@pytest.mark.parametrize("question", of_kind(*ANSWERABLE, "none"))
+def test_every_question_has_its_fields_and_no_others(question: dict[str, Any]) -> None:
+    assert [name for name in question if name not in OPTIONAL] == FIELDS
+    assert all(question["kind"] in OPTIONAL[name] for name in question if name in OPTIONAL)
+    assert question["split"] in {"fit", "test"}
+    assert question["question"].strip() == question["question"] != ""
+    assert all(isinstance(earlier, str) and earlier for earlier in question["history"])
+    assert isinstance(question.get("conflict", False), bool)
+    assert isinstance(question.get("near", False), bool)
+
+
+@pytest.mark.parametrize("question", of_kind(*ANSWERABLE))
+def test_every_quote_stands_once_in_its_guide(question: dict[str, Any]) -> None:
+    assert question["evidence"]
+    for found in question["evidence"] + question.get("also", []):
+        assert found.keys() == {"document", "quote"}
+        assert guide(found["document"]).count(found["quote"]) == 1, found["quote"]
+
+
+@pytest.mark.parametrize("question", of_kind(*ANSWERABLE))
+def test_every_fact_stands_in_the_evidence(question: dict[str, Any]) -> None:
+    assert question["facts"]
+    for fact in question["facts"]:
+        assert any(re.search(fact, found["quote"], re.IGNORECASE) for found in question["evidence"]), fact
+
+
+@pytest.mark.parametrize("question", of_kind(*ANSWERABLE))
+def test_a_quote_that_serves_as_well_comes_from_another_guide_and_holds_a_fact(question: dict[str, Any]) -> None:
+    own = {found["document"] for found in question["evidence"]}
+    for found in question.get("also", []):
+        assert found["document"] not in own
+        assert any(re.search(fact, found["quote"], re.IGNORECASE) for fact in question["facts"]), found["quote"]
+
+
+@pytest.mark.parametrize("question", of_kind("compare"))
+def test_a_comparison_needs_two_guides_and_each_of_its_quotes_adds_a_fact(question: dict[str, Any]) -> None:
+    assert isinstance(question["conflict"], bool)
+    assert len({found["document"] for found in question["evidence"]}) > 1
+    for found in question["evidence"]:
+        assert any(re.search(fact, found["quote"], re.IGNORECASE) for fact in question["facts"]), found["quote"]
+
+
+@pytest.mark.parametrize("question", of_kind("follow"))
+def test_a_follow_up_leans_on_its_history_and_the_history_leads_to_the_evidence(question: dict[str, Any]) -> None:
+    assert question["history"]
+    assert LEANS.search(question["question"]) or len(content(question["question"])) <= 2
+    wanted = set()
+    for found in question["evidence"]:
+        # the block with its heading: what a search would have to find
+        wanted |= set().union(*(content(b) for b in blocks(found["document"]) if found["quote"] in b))
+    assert (content(" ".join(question["history"])) - content(question["question"])) & wanted
+
+
+@pytest.mark.parametrize("question", of_kind("fact", "list", "table", "code", "how", "compare"))
+def test_only_follow_ups_and_unanswerable_ones_have_a_history(question: dict[str, Any]) -> None:
+    assert question["history"] == []
+
+
+@pytest.mark.parametrize("question", of_kind("none"))
+def test_what_would_answer_an_unanswerable_question_stands_in_no_passage(question: dict[str, Any]) -> None:
+    """`absent`: patterns that an answering passage would have to match all together (subject and kind of answer)."""
+    assert question["facts"] == question["evidence"] == []
+    assert question["near"] == bool(question.get("absent"))
+    if question["near"]:
+        assert passages_with(question["absent"]) == []
+
+
+@pytest.mark.parametrize("question", of_kind("none"))
+def test_no_passage_holds_all_the_content_words_of_an_unanswerable_question(question: dict[str, Any]) -> None:
+    wanted = content(asked(question))
+    assert [block for name in GUIDES for block in blocks(name) if wanted <= content(block)] == []
+
+
+def test_a_near_miss_shares_words_with_the_guides() -> None:
+    vocabulary = set().union(*(content(guide(name)) for name in GUIDES))
+    strangers = [q["id"] for q in QUESTIONS if q.get("near") and not content(asked(q)) & vocabulary]
+    assert strangers == []
+
+
+def test_no_two_questions_are_near_copies() -> None:
+    for one, other in itertools.combinations(QUESTIONS, 2):
+        a, b = content(asked(one)), content(asked(other))
+        pair = f"{one['id']} and {other['id']}"
+        assert len(a & b) < SAME_WORDS * len(a | b), pair
+        letters = difflib.SequenceMatcher(None, asked(one), asked(other))
+        assert letters.quick_ratio() < SAME_LETTERS or letters.ratio() < SAME_LETTERS, pair
+
+
+def test_each_kind_is_split_in_halves() -> None:
+    count = Counter((question["kind"], question["split"]) for question in QUESTIONS)
+    for kind in (*ANSWERABLE, "none"):
+        assert abs(count[kind, "fit"] - count[kind, "test"]) <= 1
+    for flag in ("conflict", "near"):
+        flagged = Counter(question["split"] for question in QUESTIONS if question.get(flag))
+        assert abs(flagged["fit"] - flagged["test"]) <= 1
+
+
+def test_there_are_enough_questions_of_every_kind_and_about_every_guide() -> None:
+    kinds = Counter(question["kind"] for question in QUESTIONS)
+    assert len(QUESTIONS) >= 240
+    assert kinds.keys() == {*ANSWERABLE, "none"}
+    assert kinds["none"] >= 60
+    assert kinds["follow"] >= 30
+    assert sum(question.get("near", False) for question in QUESTIONS) >= 40
+    assert all(25 <= kinds[kind] <= 50 for kind in ANSWERABLE)
+    about = Counter(name for q in QUESTIONS for name in {found["document"] for found in q["evidence"]})
+    assert about.keys() == set(GUIDES)
+    assert max(about.values()) <= 2 * min(about.values())
+
+
+def test_questions_are_typed_in_many_ways() -> None:
+    texts = [question["question"] for question in QUESTIONS]
+    lengths = sorted(len(text.split()) for text in texts)
+    assert lengths[len(lengths) // 10] <= 5
+    assert lengths[-len(lengths) // 10] >= 16
+    assert 0.4 < sum(text[0].islower() for text in texts) / len(texts) < 0.9
+    assert 0.3 < sum(text.endswith("?") for text in texts) / len(texts) < 0.8
+    openings = Counter(text.lower().split()[0] for text in texts)
+    assert openings.most_common(1)[0][1] < len(texts) / 4
