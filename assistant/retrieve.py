@@ -56,6 +56,15 @@ class Candidates:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The passages for a question, with what the decision to answer rests on."""
+
+    understood: Understood
+    passages: tuple[Passage, ...]
+    candidates: Candidates
+
+
 class Retriever:
     """Searches one library. Safe to use from several threads."""
 
@@ -75,11 +84,15 @@ class Retriever:
     ) -> list[Passage]:
         """The best passages for a question, best first; `documents` are glob patterns, `kinds` kinds of block."""
         among = self.library.select(documents, kinds) if documents or kinds else None
-        candidates = self.candidates(understand(question, history), among)
+        return list(self.find(understand(question, history), k, among).passages)
+
+    def find(self, understood: Understood, k: int, among: Sequence[int] | None = None) -> Found:
+        candidates = self.candidates(understood, among)
         scores = self.scores(candidates)
         best = np.argsort(-scores, kind="stable")[:k]
         chunks = self.library.chunks([int(candidates.ids[i]) for i in best])
-        return [_passage(chunks[int(candidates.ids[i])], float(scores[i])) for i in best]
+        passages = tuple(_passage(chunks[int(candidates.ids[i])], float(scores[i])) for i in best)
+        return Found(understood, passages, candidates)
 
     def candidates(self, understood: Understood, among: Sequence[int] | None = None) -> Candidates:
         """What words or meaning bring up, each with the features of both."""

@@ -1,0 +1,162 @@
+"""`Assistant`: a question becomes passages, a writer's words, proved sentences, and an `Answer`.
+
+from assistant import Assistant
+guide = Assistant("library")
+answer = guide.ask("Why does dropout help?")
+for event in guide.stream("And when not?", history=[answer]): ...
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.decide import decide
+from assistant.followups import understand
+from assistant.proving import Draft
+from assistant.records import Answer, Passages, Proved, Sentence, Status, Written
+from assistant.retrieve import Passage, Retriever
+from assistant.writers import Cite, Request, Stop, Text, Turn, Writer
+from ingest.errors import WriterError
+from ingest.library import Library
+
+if TYPE_CHECKING:
+    from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import Runnable
+
+History = Sequence["Answer | str"]
+Event = Passages | Written | Proved | Answer
+
+PASSAGES = 8  # that a writer is given
+
+
+class Assistant:
+    """Answers from one library. One instance serves many threads and users; it remembers nothing between calls."""
+
+    def __init__(self, library: str | Path = "library", model: str | Writer = "quotes", *, rerank: bool = True) -> None:
+        self.library = library if isinstance(library, Library) else Library(library)
+        self.retriever = Retriever(self.library, rerank=rerank)
+        self._model = model
+
+    @property
+    def writer(self) -> Writer:
+        """The writer, made when it is first needed, so that a missing key spoils no search."""
+        if isinstance(self._model, str):
+            from assistant.writers.choose import writer
+
+            self._model = writer(self._model)
+        return self._model
+
+    def search(self, question: str, k: int = 10, history: History = (), **filters: Sequence[str]) -> list[Passage]:
+        """The best passages, best first; `documents=` (glob patterns) and `kinds=` narrow the search."""
+        return self.retriever.search(question, k, _questions(history), **filters)
+
+    def ask(self, question: str, history: History = ()) -> Answer:
+        answer: Answer | None = None
+        for event in self.stream(question, history):
+            if isinstance(event, Answer):
+                answer = event
+        assert answer is not None  # stream always ends with one
+        return answer
+
+    def stream(self, question: str, history: History = ()) -> Iterator[Event]:
+        """Passages first, then text as it is written and sentences as they are proved, then the finished `Answer`."""
+        started = time.perf_counter()
+        understood = understand(question, _questions(history))
+        found = self.retriever.find(understood, PASSAGES)
+        retrieved = time.perf_counter()
+        answer = Answer(
+            question=question,
+            status="answered",
+            understood=understood.text,
+            passages=found.passages,
+            model=self._name(),
+        )
+        yield Passages(found.passages, understood.text)
+        verdict = decide(found, strict=self._name() == "quotes")
+        if verdict.answerable:
+            request = Request(understood.text, found.passages, _turns(history))
+            answer = yield from self._write(answer, request)
+        else:
+            answer = replace(answer, status="not_in_guides", detail=verdict.reason + self._excuses())
+        ended = time.perf_counter()
+        seconds = {"retrieve": retrieved - started, "write": ended - retrieved, "total": ended - started}
+        yield replace(answer, seconds={name: round(value, 4) for name, value in seconds.items()})
+
+    def as_retriever(self, k: int = 10) -> BaseRetriever:
+        """A LangChain retriever over this library."""
+        from assistant.langchain import retriever
+
+        return retriever(self, k)
+
+    def as_runnable(self) -> Runnable[str | dict[str, object], Answer]:
+        """A LangChain runnable: a question, or `{"question", "history"}`, in; an `Answer` out."""
+        from assistant.langchain import runnable
+
+        return runnable(self)
+
+    def _name(self) -> str:
+        return self._model if isinstance(self._model, str) else self._model.name
+
+    def _write(self, answer: Answer, request: Request) -> Generator[Event, None, Answer]:
+        draft = Draft(request.passages)
+        stop = Stop()
+        try:
+            for event in self.writer.write(request):
+                if isinstance(event, Text):
+                    draft.add(event.text)
+                    yield Written(event.text)
+                elif isinstance(event, Cite):
+                    draft.cite(event)
+                else:
+                    stop = event
+                yield from map(Proved, draft.finished())
+        except WriterError as error:
+            stop = Stop("cut", detail=str(error))
+        rest = draft.finished(everything=True)
+        yield from map(Proved, rest)
+        sentences = tuple(draft.sentences)
+        status, detail = _outcome(stop, sentences)
+        return replace(
+            answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self.writer_name(answer)
+        )
+
+    def writer_name(self, answer: Answer) -> str:
+        return self._name() or answer.model
+
+    def _excuses(self) -> str:
+        """What else may be why nothing was found: files that failed, a folder that is newer than the library."""
+        from ingest.sync import changes
+
+        failed = self.library.failures()
+        news = changes(self.library)
+        excuses = []
+        if failed:
+            excuses.append(f"{len(failed)} files could not be read ({failed[0].file}…): `footnote status` says why")
+        if stale := len(news.added) + len(news.changed):
+            excuses.append(f"{stale} files are newer than the library: `footnote ingest` brings them in")
+        return "".join(f" {excuse}." for excuse in excuses)
+
+
+def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
+    """How an answer that was written stands."""
+    if stop.reason == "refusal":
+        return "refused", stop.detail
+    if stop.reason in ("cut", "cancelled"):
+        return "failed", stop.detail
+    if stop.reason == "not_in_guides" or not sentences:
+        return "not_in_guides", stop.detail or "The passages that were found do not answer the question."
+    if not any(sentence.supported for sentence in sentences):
+        return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
+    return "answered", stop.detail
+
+
+def _questions(history: History) -> list[str]:
+    return [turn if isinstance(turn, str) else turn.question for turn in history]
+
+
+def _turns(history: History) -> tuple[Turn, ...]:
+    return tuple(Turn(turn) if isinstance(turn, str) else Turn(turn.question, turn.text) for turn in history)

@@ -1,0 +1,79 @@
+"""What a writer writes, cut into sentences as it comes, each proved against the units that it cites."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from assistant.footnotes import prove
+from assistant.records import Footnote, Sentence
+from assistant.retrieve import Passage
+from assistant.writers import Cite
+from ingest.sentences import split_sentences
+
+_FENCE = re.compile(r"^(```|~~~).*?(?:^\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+
+
+class Draft:
+    """Text and citations in, proved sentences out, in order."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self.sentences: list[Sentence] = []
+        self._passages = passages
+        self._text = ""
+        self._cites: list[tuple[int, Cite]] = []
+        self._done = 0
+
+    def add(self, text: str) -> None:
+        self._text += text
+
+    def cite(self, cite: Cite) -> None:
+        self._cites.append((len(self._text.rstrip()), cite))
+
+    def finished(self, everything: bool = False) -> list[Sentence]:
+        """The sentences that have become complete: those behind which another has begun."""
+        spans = list(segments(self._text, self._done))
+        ready = spans if everything else spans[:-1]
+        fresh = []
+        for start, end in ready:
+            cites = [c for at, c in self._cites if start < at <= end]
+            if cites and not self._text[start:end].strip(" .,;:!?"):
+                continue
+            fresh.append(self._sentence(self._text[start:end], cites))
+            self._done = end
+        self.sentences += fresh
+        return fresh
+
+    def _sentence(self, text: str, cites: Sequence[Cite]) -> Sentence:
+        units = list(dict.fromkeys(unit for cite in cites for unit in cite.units))
+        invalid = [i for cite in cites for i in cite.invalid]
+        proof = prove(text, [self._evidence(*unit) for unit in units])
+        why = proof.why
+        if invalid:
+            why = f"cites {', '.join(invalid)}, which is not among the passages" + (f"; {why}" if why else "")
+        return Sentence(text, proof.supported and not invalid, tuple(self._footnote(*unit) for unit in units), why)
+
+    def _evidence(self, passage: int, unit: int) -> str:
+        """A unit with what stands beside it: a table row means little without its header."""
+        p = self._passages[passage]
+        return "\n".join(filter(None, (self._footnote(passage, unit).quote, p.header, p.section, p.title)))
+
+    def _footnote(self, passage: int, unit: int) -> Footnote:
+        p = self._passages[passage]
+        start, end = (p.units[unit].start, p.units[unit].end) if p.units else (p.start, p.end)
+        return Footnote(p.document, p.title, p.section, start, end, p.text[start - p.start : end - p.start])
+
+
+def segments(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Sentences, list items, table rows and whole code blocks, by offset."""
+    at = start
+    for fence in _FENCE.finditer(text, start):
+        yield from _prose(text, at, fence.start())
+        yield fence.start(), fence.start() + len(fence.group().rstrip())
+        at = fence.end()
+    yield from _prose(text, at, len(text))
+
+
+def _prose(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for line in re.finditer(r"[^\n]+", text[start:end]):
+        yield from split_sentences(line.group(), start + line.start())
