@@ -1,0 +1,128 @@
+"""Proves a sentence against the units that it cites: one rule for all writers, pure, without a model.
+
+A sentence is supported if every figure (with its unit), date, name and code identifier in it stands in the cited units
+or beside them, enough of its content words do, and it does not turn them round: a "not" more or less, figures swapped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from assistant.contradictions import contradiction
+from assistant.facts import Source, content_words, normal
+from assistant.figures import figures
+from assistant.prompts import is_not_in_guides
+
+ENOUGH = 0.6  # of a sentence's content words must stand in its source
+
+Kind = Literal["states", "code", "connects", "absent"]
+
+_FENCE = re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE)
+_CONNECTING = frozenset(
+    """guide guides passage passages source sources document documents answer answers question questions say says said
+    tell tells give gives given offer offers following follows below above here summary summarise short brief hope hopes
+    help helps helpful let know differ differs disagree disagrees agree detail details sure course thanks welcome ask
+    asking want list lists steps step example examples main key different according mention mentions describe describes
+    cover covers find found see look note notes respective respectively figure figures point points view""".split()
+)
+_DENIAL = re.compile(r"\b(?:not|no|never|without|cannot|\w+n't|than)\b", re.IGNORECASE)
+_LEAD_IN = re.compile(
+    r"(?:here (?:is|are|'s)|these are|the (?:guides?|following|main|key)|according to|in short|below|as follows)\b",
+    re.IGNORECASE,
+)
+LEAD_IN_WORDS = 6  # content words that a line such as "Here are the main types of learning:" may have
+_ABSENT = re.compile(
+    r"\b(?:guides?|passages?|documents?|sources?|texts?|they|it)\b[^,;:]*\b(?:do|does|did)(?: not|n't)"
+    r" (?:say|mention|state|give|cover|answer|include|discuss|specify|provide|contain|name|list|tell|describe)\b"
+    r"|\b(?:is|are)(?: not|n't) (?:\w+ )?(?:in|covered|mentioned|stated|given|answered|discussed)\b"
+    r".*\b(?:guides?|passages?)\b",
+    re.IGNORECASE,
+)
+_TURNS = re.compile(r"\b(?:but|which|because|although|though|however|instead|so)\b|[;:]", re.IGNORECASE)
+_PUNCTUATION = " \t\n.,;:!?*_\"'“”"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`kind` is "connects" where a sentence only leads over or addresses the reader, and "absent" where it says that
+    the guides do not say something: both pass without footnotes, and neither makes an answer."""
+
+    supported: bool
+    why: str = ""  # it is not, for the reader
+    missing: tuple[str, ...] = ()  # figures, identifiers and names that the source does not have
+    coverage: float = 1.0  # of content words
+    kind: Kind = "states"
+
+
+def prove(sentence: str, cited: Sequence[str], beside: Sequence[str] = ()) -> Proof:
+    """`cited` are the texts of the cited units, `beside` what stands beside them: section, title, a table's header."""
+    if kind := _says_nothing(sentence):
+        return Proof(True, kind=kind)
+    code = bool(_FENCE.match(sentence))
+    if not cited:
+        return Proof(False, "it has no footnote", coverage=0.0, kind="code" if code else "states")
+    if code:
+        return _prove_code(sentence, cited)
+    if _stands_there(sentence, cited):
+        return Proof(True)
+    said, source = normal(sentence), Source.of(cited, beside)
+    missing, coverage = source.lacks(said), source.coverage(said)
+    if missing:
+        return Proof(False, f"{_listed(missing)} is not in the source it cites", missing, coverage)
+    if coverage < ENOUGH:
+        return Proof(False, f"only {coverage:.0%} of its words are in the source it cites", (), coverage)
+    if wrong := contradiction(said, source):
+        return Proof(False, f"it {wrong}", (), coverage)
+    return Proof(True, coverage=coverage)
+
+
+def _says_nothing(sentence: str) -> Literal["connects", "absent"] | None:
+    if is_not_in_guides(sentence):
+        return "absent"
+    text = normal(sentence).strip()
+    if any(not figure.in_words for figure in figures(text)) or "`" in text:
+        return None
+    if _ABSENT.search(text) and not _TURNS.search(text) and len(text.split()) <= 30:
+        return "absent"
+    if _DENIAL.search(text):
+        return None
+    telling = [word for word in content_words(text) if word.lower() not in _CONNECTING]
+    leads_in = text.endswith(":") and _LEAD_IN.match(text) and len(telling) <= LEAD_IN_WORDS and not figures(text)
+    return "connects" if leads_in or not telling else None
+
+
+def _prove_code(sentence: str, cited: Sequence[str]) -> Proof:
+    """Code is not retold: each of its lines stands in the source, white space aside."""
+    there = {_squeezed(line) for text in cited for line in text.splitlines()}
+    lines = [line.strip() for line in _FENCE.sub("", sentence).splitlines() if line.strip()]
+    missing = tuple(line for line in lines if _squeezed(line) not in there)
+    coverage = 1.0 - len(missing) / max(1, len(lines))
+    why = f"{_listed(missing)} is not in the code it cites" if missing else ""
+    return Proof(not missing, why, missing, coverage, "code")
+
+
+def _stands_there(sentence: str, cited: Sequence[str]) -> bool:
+    """Word for word, from the beginning of a sentence or cell to an end: "needed" alone is no quote of "not needed"."""
+    said = " ".join(normal(sentence).split()).strip(_PUNCTUATION)
+    if not said:
+        return False
+    edges = re.compile(rf"(?:^|[.!?;:|]\s*|\n){re.escape(said)}(?=\s*(?:[.!?;:|\n]|$))")
+    return any(edges.search("\n".join(" ".join(line.split()) for line in _lines(text))) for text in cited)
+
+
+def _lines(text: str) -> list[str]:
+    """The text with its line ends, and as one line where a sentence runs over several."""
+    plain = normal(text)
+    return [*(line.strip(" *_\"'“”") for line in plain.splitlines()), plain.replace("\n", " ")]
+
+
+def _squeezed(line: str) -> str:
+    return "".join(line.split())
+
+
+def _listed(items: Sequence[str]) -> str:
+    shown = ", ".join(f"“{item}”" for item in items[:3])
+    return shown + (f" and {len(items) - 3} more" if len(items) > 3 else "")
