@@ -15,6 +15,7 @@ from ingest.documents import Block
 from ingest.readers import Reading
 from ingest.spaces import Spaces
 
+_AS_IT_IS = ("code", "front_matter")
 _LIGATURES = {
     "\ufb00": "ff",
     "\ufb01": "fi",
@@ -42,7 +43,10 @@ def mend(reading: Reading) -> Reading:
     repairs = Counter(reading.repairs)
     menders: list[Mender] = [_mojibake, _dashes, _ligatures]
     reading = _apply(reading, menders, repairs)
-    spaces = Spaces([reading.text[block.start : block.end] for block in reading.blocks])
+    pieces = {True: list[str](), False: list[str]()}
+    for block in reading.blocks:
+        pieces[block.kind in _AS_IT_IS].append(reading.text[block.start : block.end])
+    spaces = Spaces(prose=pieces[False], code=pieces[True])
     reading = _apply(reading, [spaces.mend], repairs)
     return replace(reading, repairs=dict(+repairs))
 
@@ -54,7 +58,7 @@ def _apply(reading: Reading, menders: list[Mender], repairs: Counter[str]) -> Re
     for block in reading.blocks:
         gap = reading.text[reached : block.start]
         head, body = _halves(reading.text, block)
-        if block.kind not in ("code", "front_matter"):
+        if block.kind not in _AS_IT_IS:
             head, body = (_all(menders, piece, repairs) for piece in (head, body))
         start = length + len(gap)
         end = start + len(head) + len(body)

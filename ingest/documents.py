@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
+import pickle
 import re
 import stat
+import subprocess
+import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from ingest.errors import ReadError
 
@@ -31,7 +36,7 @@ READERS: Mapping[str, str] = {
     ".ipynb": "notebook",
     ".docx": "word",
     ".rst": "rst",
-    ".csv": "csv",
+    ".csv": "table",
 }
 SUFFIXES = frozenset(READERS)
 MAX_BYTES = 64 * 1024 * 1024  # a larger file is refused before it is read
@@ -92,10 +97,81 @@ def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> 
         raise ReadError(
             f"{name} is empty: there is nothing to read in it. Put text into it or take it out of the folder."
         )
-    reading = clean.mend(importlib.import_module(f"ingest.readers.{reader}").read(data, name))
+    try:
+        reading = clean.mend(importlib.import_module(f"ingest.readers.{reader}").read(data, name))
+    except ReadError:
+        raise
+    except (MemoryError, RecursionError) as error:
+        raise ReadError(f"{name} is too large or too deeply nested to be read. Split it, or take it out.") from error
+    except Exception as error:  # a parser that stumbles over somebody's file must not end the ingest of a folder
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ReadError(f"{name} is damaged or not what its name says ({what}). Repair it or take it out.") from error
+    if not any(block.kind != "furniture" for block in reading.blocks):
+        raise ReadError(f"{name} holds no text. Put text into it or take it out of the folder.")
     title = " ".join(reading.title.split())[:200] or _title_from(name)
     sha256 = hashlib.sha256(data).hexdigest()
     return Document(name, title, reading.text, reading.blocks, sha256, dict(reading.repairs), reading.notes)
+
+
+class Reader:
+    """Reads many files in one process of their own, which is stopped and replaced when a file hangs it or eats its memory.
+
+    The process starts with the first file. Use it as a context manager.
+    """
+
+    def __init__(self, *, max_bytes: int = MAX_BYTES, seconds: float = 120.0, memory: int = 2 * 1024**3) -> None:
+        self.max_bytes, self.seconds, self.memory = max_bytes, seconds, memory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def read(self, path: Path, name: str | None = None) -> Document:
+        """As `read`, and stopped after `seconds`."""
+        name = path.name if name is None else name
+        process = self._started()
+        assert process.stdin and process.stdout
+        watch = threading.Timer(self.seconds, process.kill)
+        watch.start()
+        try:
+            pickle.dump((path, name, self.max_bytes), process.stdin)
+            process.stdin.flush()
+            answer = pickle.load(process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            out_of_time = not watch.is_alive()
+            self.close()
+            raise ReadError(self._why(name, out_of_time)) from None
+        finally:
+            watch.cancel()
+        if isinstance(answer, str):
+            raise ReadError(answer)
+        assert isinstance(answer, Document)
+        return answer
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            home = str(Path(__file__).resolve().parents[1])
+            paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+            command = [sys.executable, "-m", "ingest.readers.worker", str(self.seconds), str(self.memory)]
+            pipe, void = subprocess.PIPE, subprocess.DEVNULL
+            env = {**os.environ, "PYTHONPATH": paths}
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=void, env=env)
+        return self._process
+
+    def _why(self, name: str, out_of_time: bool) -> str:
+        if out_of_time:
+            return f"{name} took more than {self.seconds:g} seconds to read and was stopped. Split it or take it out."
+        return f"{name} crashed its reader (out of memory, or a fault in the parser). Split it or take it out."
 
 
 def _bytes(path: Path, name: str, max_bytes: int) -> bytes:

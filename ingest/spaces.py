@@ -7,6 +7,8 @@ this sign more than once are the other marks of the same accident mended too: "d
 
 from __future__ import annotations
 
+import builtins
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -31,15 +33,16 @@ _GROWN = (
     "by",
     "as",
 )
-_VERBS = frozenset("is are was were has have can will and".split())
+_VERBS = ("is", "are", "was", "were", "has", "have", "can", "will", "and")
 _WORD = re.compile(r"(?<![\w.@#/\\_\-&'’])[A-Za-z][a-z]{4,}(?![\w@/\\_(\[='’]|\.\w)")
+_NAME = re.compile(r"[A-Za-z][a-z]+")
 _OWN = re.compile(r"(?<![\w@#/\\_])[A-Za-z][a-z]+(?![\w@/\\_])")
 _PROTECTED = re.compile(
     r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].*?\\\\?[)\]]|\w+://\S+|www\.\S+|<[^<>]*>|\]\([^)\s]*\)|\{[^{}]*\}|:[\w:+-]+:`[^`]*`|\S*[\\_=@]\S*",
     re.DOTALL,
 )
 _ACRONYM_GLUED = re.compile(r"(?<=[A-Z]\))(is|are|was|has|can|and)(?= )")
-_SENTENCE = re.compile(r"(?<=[a-z]{3})([.!?])([A-Z][a-z]+(?: [a-z]+){0,3})(?![\w(.])")
+_SENTENCE = re.compile(r"(?<=[a-z]{3})([.!?])([A-Z][a-z]+(?: [A-Z]?[a-z]+){0,3}(?: \([A-Z]+\)(?:is|are|was|has|can|and))?)\b")
 _ITEM_LABEL = re.compile(r"^([-*•]\s+[A-Z][^:.\n]{2,50}:)(?=([A-Z][a-z]*) [a-z])", re.MULTILINE)
 _DASH = re.compile(r"(?<=[a-z]{3})(- )(?=([a-z]+)\b)")
 _CAMEL = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)([A-Z][a-z]+) ([A-Z][a-z]+)")
@@ -56,35 +59,42 @@ _PLAIN, _COMMON, _LISTED = (
 class Spaces:
     """Made from all of a document (its code knows words too); `mend` then takes pieces of its prose."""
 
-    def __init__(self, pieces: Sequence[str]) -> None:
+    def __init__(self, prose: Sequence[str], code: Sequence[str] = ()) -> None:
         self.own: Counter[str] = Counter()
+        self.names: set[str] = set(dir(builtins))  # what stands in code is a name, glued or not
         self.pairs: Counter[tuple[str, str]] = Counter()
-        for piece in pieces:
-            self.own.update(word.lower() for word in _OWN.findall(piece))
-        self.grown = {word: parts for word in self._suspects() if (parts := self._grown(word))}
-        self.lossy = len(self.grown) >= _ENOUGH
-        self.joined = {word: parts for word in self._suspects() if (parts := self._joined(word))} if self.lossy else {}
+        for piece in prose:
+            self.own.update(word.lower() for word in _OWN.findall(_PROTECTED.sub(" ", piece)))
+            for guarded in _PROTECTED.findall(piece):
+                self.names.update(word.lower() for word in _NAME.findall(guarded))
+        suspects = set(self._suspects())
+        for piece in code:
+            words = [word.lower() for word in _NAME.findall(piece)]
+            self.names.update(words)
+            self.own.update(word for word in words if word not in suspects)
+        suspects -= self.names
+        grown = {word: parts for word in suspects if (parts := self._grown(word))}
+        self.lossy = len(grown) >= _ENOUGH
         if self.lossy:
-            self.pairs = Counter(pair for piece in pieces for pair in _pairs(piece))
+            joined = {word: parts for word in suspects - grown.keys() if (parts := self._joined(word))}
+            self.parts = {**grown, **joined}
+            self.pairs = Counter(pair for piece in prose for pair in itertools.pairwise(re.findall(r"\w+", piece)))
 
     def mend(self, piece: str, repairs: Counter[str]) -> str:
-        if not self.grown:
+        if not self.lossy:
             return piece
+        piece = _outside(piece, _SENTENCE, self._sentence, repairs, "lost spaces put back")
         piece = _outside(piece, _WORD, lambda found: self._parted(found.group()), repairs, "words parted")
-        if self.lossy:
-            piece = self._marks(piece, repairs)
-        return piece
+        return self._marks(piece, repairs)
 
     def _suspects(self) -> Iterator[str]:
         """Words that come once or twice and are in no list of words."""
-        return (
-            word
-            for word in list(self.own)
-            if len(word) > 5 and self.own[word] <= 2 and self._could_part(word) and not _known(word)
-        )
+        for word, count in self.own.items():
+            if len(word) > 5 and count <= 2 and self._could_part(word) and not _known(word):
+                yield word
 
     def _could_part(self, word: str) -> bool:
-        return any(word[:at] in self.own or word[:at] in _GROWN for at in range(1, len(word) - 1))
+        return word.startswith(_GROWN) or word.endswith(_VERBS)
 
     def _is_word(self, word: str) -> bool:
         return (
@@ -96,7 +106,7 @@ class Spaces:
         ways: list[tuple[str, ...]] = []
         for small in _GROWN:
             rest = word[len(small) :]
-            if not word.startswith(small) or (small in ("a", "an") and (rest[:1] in "aeiou") == (small == "a")):
+            if not word.startswith(small) or (small in ("a", "an") and not _after_article(small, rest)):
                 continue
             if self._is_word(rest):
                 ways.append((small, rest))
@@ -109,24 +119,16 @@ class Spaces:
         ways = [
             (word[: -len(verb)], verb) for verb in _VERBS if word.endswith(verb) and self._is_word(word[: -len(verb)])
         ]
-        return ways[0] if len(ways) == 1 and word not in self.grown else None
+        return ways[0] if len(ways) == 1 else None
 
     def _two(self, word: str, at: int) -> bool:
         return self._is_word(word[:at]) and len(word) - at > 3 and _frequency(word[at:]) >= _COMMON
 
     def _parted(self, word: str) -> str:
-        parts = self.grown.get(word.lower()) or self.joined.get(word.lower())
-        if not parts:
-            return word
-        pieces, at = [], 0
-        for part in parts:
-            pieces.append(word[at : at + len(part)])
-            at += len(part)
-        return " ".join(pieces)
+        return _cut(word, [len(part) for part in self.parts.get(word.lower(), ())])
 
     def _marks(self, piece: str, repairs: Counter[str]) -> str:
         kind = "lost spaces put back"
-        piece = _outside(piece, _SENTENCE, self._sentence, repairs, kind)
         piece = _outside(piece, _ACRONYM_GLUED, lambda found: " " + found.group(), repairs, kind)
         piece = _outside(
             piece, _ITEM_LABEL, lambda found: found.group() + " " * _known(found.group(2).lower()), repairs, kind
@@ -138,19 +140,21 @@ class Spaces:
         return _outside(piece, _CAMEL, self._camel, repairs, kind)
 
     def _sentence(self, found: re.Match[str]) -> str:
-        """`features.Pooling layersreduce`: a lost space on one side of a phrase vouches for the other."""
+        """`features.Pooling layersreduce`: a space lost before a phrase counts only with one lost behind it."""
         words = found[2].split(" ")
         for at, word in enumerate(words):
-            low = word.lower()
-            ways = (
-                [cut for cut in range(4, len(low) - 3) if self._two(low, cut)]
-                if len(low) > 7 and not _known(low)
-                else []
-            )
-            if len(ways) == 1:
-                words[at] = f"{word[: ways[0]]} {word[ways[0] :]}"
-                break
-        return f"{found[1]} {' '.join(words)}" if _known(words[0].split(" ")[0].lower()) else found.group()
+            if word.lower() in self.parts or word.startswith("("):
+                return f"{found[1]} {found[2]}"
+            if cut := self._cut_at(word.lower()):
+                words[at] = _cut(word, [cut, len(word) - cut])
+                return f"{found[1]} {' '.join(words)}"
+        return found.group()
+
+    def _cut_at(self, word: str) -> int:
+        if len(word) < 8 or _known(word) or word in self.names:
+            return 0
+        ways = [cut for cut in range(4, len(word) - 3) if self._two(word, cut)]
+        return ways[0] if len(ways) == 1 else 0
 
     def _year(self, found: re.Match[str]) -> str:
         return f"{found[1]} {found[2]}" if self.pairs[found[1], found[2]] else found.group()
@@ -161,9 +165,14 @@ class Spaces:
         return f"{found[1]} {found[2]} {found[3]} {found[4]}" if sure else found.group()
 
 
-def _pairs(piece: str) -> Iterator[tuple[str, str]]:
-    words = re.findall(r"\w+", piece)
-    return zip(words, words[1:], strict=False)
+def _after_article(article: str, rest: str) -> bool:
+    """`a` before a consonant and a singular, `an` before a vowel."""
+    return (rest[:1] in "aeiou") == (article == "an") and (not rest.endswith("s") or rest.endswith(("ss", "us", "is")))
+
+
+def _cut(word: str, lengths: Sequence[int]) -> str:
+    ends = list(itertools.accumulate(lengths))
+    return " ".join(word[end - length : end] for length, end in zip(lengths, ends, strict=True)) or word
 
 
 def _outside(

@@ -6,6 +6,7 @@ with a `Draft` (everything else). Either way the blocks are exact: in order, apa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -66,7 +67,8 @@ class Draft:
         if not body:
             return
         close = kind == "item" and bool(self.blocks) and self.blocks[-1].kind == "item"
-        start = self._write(body, "\n" if close else "\n\n")
+        indent = "  " * (level - 1) if kind == "item" else ""
+        start = self._write(body, ("\n" if close else "\n\n") + indent)
         header_end = start + header if header else 0
         self.blocks.append(Block(kind, start, start + len(body), level, label, header_end, page))
 
@@ -80,6 +82,11 @@ class Draft:
         label = " ".join(text.split())
         level = min(max(level, 1), 6)
         self.add("heading", f"{'#' * level} {label}" if label else "", level=level, label=label, page=page)
+
+    def code(self, text: str, language: str = "", page: int | None = None) -> None:
+        body = text.strip("\n").rstrip()
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"^\s*(`{3,})", body, re.MULTILINE)), default=0))
+        self.add("code", f"{fence}{language}\n{body}\n{fence}" if body.strip() else "", page=page)
 
     def table(self, rows: Iterable[Iterable[str]], *, header: bool = True, page: int | None = None) -> None:
         """A pipe table. Without a header row it is rows alone."""
@@ -99,12 +106,10 @@ class Draft:
         return Reading(text, settle(text, self.blocks), title, repairs or {}, notes)
 
     def _write(self, text: str, gap: str) -> int:
-        if self._length:
-            text = gap + text
-        start = self._length + (len(gap) if self._length else 0)
-        self._parts.append(text)
-        self._length += len(text)
-        return start
+        gap = gap if self._length else ""
+        self._parts += [gap, text]
+        self._length += len(gap) + len(text)
+        return self._length - len(text)
 
 
 def moved(block: Block, shift: int) -> Block:

@@ -20,6 +20,7 @@ SAMPLE = 200_000  # bytes that are looked at where an encoding must be guessed
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\u00ad]")
 _HARD_SPACE = re.compile("[\u00a0\u2007\u202f]")
+_DATA = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)[A-Za-z0-9+/=\s]{100,}")
 _BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
 
@@ -42,6 +43,7 @@ def tidy(text: str) -> tuple[str, Counter[str]]:
         ("control characters removed", _CONTROL, ""),
         ("invisible characters removed", _INVISIBLE, ""),
         ("hard spaces made plain", _HARD_SPACE, " "),
+        ("embedded images removed", _DATA, r"\1"),
     ):
         text, count = pattern.subn(stands_for, text)
         repairs[kind] += count

@@ -20,6 +20,7 @@ _DIRECTIVE = re.compile(
       | \{(?:[\#:/]if|:else|[\#/]each).*\}         # Svelte
       | \[\[[\w-]+\]\].*                              # Hugging Face's documentation builder
       | \[(?:Discussions?|Comments|Back\ to\ top)\]\([^)]*\)
+      | (?:&nbsp;|<br\s*/?>|\s)+
       | (?:\#+\s*)?(?:Table\ of\ [Cc]ontents|TOC):?
       | (?:</?[A-Za-z][\w.-]*(?:\s[^<>]*)?>\s*)+      # nothing but tags
     )\s*$""",
