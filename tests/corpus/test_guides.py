@@ -46,7 +46,8 @@ def words(text: str) -> list[str]:
 
 
 def figures(text: str) -> set[str]:
-    return {figure.rstrip(".,") for figure in re.findall(r"\d[\d,]*\.?\d*", text)}
+    """Numbers with their dollar, per cent or size: 40 and 40% are two figures."""
+    return {found[0].rstrip(".,") for found in re.finditer(r"(?<![\w.])\$?\d[\d,]*\.?\d*(?:[%KMB]\b|%|GB)?", text)}
 
 
 def runs_in_common(ours: list[str], theirs: list[str], length: int) -> list[str]:

@@ -203,3 +203,15 @@ def test_questions_are_typed_in_many_ways() -> None:
     assert 0.3 < sum(text.endswith("?") for text in texts) / len(texts) < 0.8
     openings = Counter(text.lower().split()[0] for text in texts)
     assert openings.most_common(1)[0][1] < len(texts) / 4
+
+
+def test_the_readme_counts_the_questions_as_they_are() -> None:
+    readme = (CORPUS / "README.md").read_text(encoding="utf-8")
+    for name in GUIDES:
+        stem = Path(name).stem
+        own = Counter(q["kind"] for q in QUESTIONS if q["id"].startswith(f"{stem}-"))
+        shared = sum(q["kind"] == "compare" and any(e["document"] == name for e in q["evidence"]) for q in QUESTIONS)
+        columns = [own[kind] for kind in ("fact", "list", "table", "code", "how", "follow")]
+        assert f"| `{stem}` | {' | '.join(map(str, [*columns, sum(columns), shared]))} |" in readme
+    total = Counter(question["split"] for question in QUESTIONS)
+    assert f"that makes {len(QUESTIONS)}: {total['fit']} to fit, {total['test']} to test" in readme
