@@ -90,7 +90,7 @@ class Spaces:
     def _suspects(self) -> Iterator[str]:
         """Words that come once or twice and are in no list of words."""
         for word, count in self.own.items():
-            if len(word) > 5 and count <= 2 and self._could_part(word) and not _known(word):
+            if len(word) > 5 and count <= 2 and self._could_part(word) and not known(word):
                 yield word
 
     def _could_part(self, word: str) -> bool:
@@ -131,7 +131,7 @@ class Spaces:
         kind = "lost spaces put back"
         piece = _outside(piece, _ACRONYM_GLUED, lambda found: " " + found.group(), repairs, kind)
         piece = _outside(
-            piece, _ITEM_LABEL, lambda found: found.group() + " " * _known(found.group(2).lower()), repairs, kind
+            piece, _ITEM_LABEL, lambda found: found.group() + " " * known(found.group(2).lower()), repairs, kind
         )
         piece = _outside(
             piece, _DASH, lambda found: found.group() if found.group(2) in _SUSPENDED else " - ", repairs, kind
@@ -151,7 +151,7 @@ class Spaces:
         return found.group()
 
     def _cut_at(self, word: str) -> int:
-        if len(word) < 8 or _known(word) or word in self.names:
+        if len(word) < 8 or known(word) or word in self.names:
             return 0
         ways = [cut for cut in range(4, len(word) - 3) if self._two(word, cut)]
         return ways[0] if len(ways) == 1 else 0
@@ -193,7 +193,7 @@ def _outside(
     return pattern.sub(substitute, piece)
 
 
-def _known(word: str) -> bool:
+def known(word: str) -> bool:
     return _frequency(word) > 0
 
 
