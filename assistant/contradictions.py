@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from assistant.facts import Source, stems
+from assistant.facts import Source, content_words, stems
 from assistant.figures import Figure, figures
-from ingest.words import stem
+from ingest.words import STOPWORDS, stem
 
 _CLAUSE = re.compile(
     r"[.;:!?—|\n](?=\s|$|\|)|,\s|\s[-–]\s"
@@ -24,23 +24,29 @@ _SENTENCE = re.compile(r"[.!?](?=\s|$)|\n")
 _WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 _CUE = re.compile(r"not|no|never|without|cannot|nor|neither|hardly|unable|[a-z]+n['’]t", re.IGNORECASE)
 _DENY_NOTHING = frozenset("only just merely matter doubt".split())  # after "not" or "no"
-_PASSED_OVER = frozenset(
-    """a an the any be been being is are was were do does did have has had to of in on at by for with as that this these
-    those you your it its they their them we our i he she really very much yet longer necessarily usually typically
-    often always simply even still actually generally quite too so such more ever""".split()
+# They deny in other ways than by "not": enough to leave a clause alone.
+_DENYING = frozenset(
+    """avoid avoids avoiding prevent prevents preventing fail fails failed refuse refuses refused refusal lack lacks
+    lacking incapable impossible unlike instead rather except unless until keep keeps stop stops few little rarely
+    seldom""".split()
+)
+_PASSED_OVER = STOPWORDS | frozenset(
+    """been did really yet longer necessarily usually typically often always simply even still actually generally quite
+    ever now another merely fully completely only just""".split()
 )
 _PAIRS = (
     "more/less more/fewer most/least higher/lower highest/lowest high/low larger/smaller large/small bigger/smaller"
     " faster/slower fastest/slowest fast/slow better/worse best/worst increases/decreases increase/decrease"
     " increased/decreased reduces/increases reduce/increase raises/lowers rises/falls rose/fell always/never"
     " before/after cheap/expensive cheaper/costlier easy/hard easier/harder simple/complex minimum/maximum"
-    " minimise/maximise minimize/maximize above/below over/under possible/impossible accurate/inaccurate"
+    " minimise/maximise minimize/maximize above/below possible/impossible accurate/inaccurate"
     " dependent/independent sufficient/insufficient efficient/inefficient consistent/inconsistent"
     " advantage/disadvantage balanced/imbalanced optional/required optional/mandatory longer/shorter"
 )
 _OPPOSITES = [tuple(pair.split("/")[::step]) for pair in _PAIRS.split() for step in (1, -1)]
 _UN = re.compile(r"(?:un|non)(?!less|like|til|ion|der|it|iqu)([a-z]{4,})")
-_IN_ORDER = re.compile(r"\s*(?:to|→|->|/)\s*", re.IGNORECASE)
+_LISTED = re.compile(r"(?:st|nd|rd|th|s)?\s*(?:,|and|or|to|-|–|/)\s*(?:and|or)?\s*", re.IGNORECASE)
+_IN_ORDER = re.compile(r"\s*(?:to|→|->|/|-|–|—|and)\s*", re.IGNORECASE)
 _COMPARED = re.compile(r"\b(more|less|fewer|better|worse|[a-z]{3,}er)\b([^.;:,]*?)\bthan\b", re.IGNORECASE)
 
 Words = frozenset[str]
@@ -92,6 +98,8 @@ def swapped(sentence: str, source: Source) -> str:
     ours, theirs = set(_pairs(sentence)), set(_pairs(source.cited))
     if any(first != last and (last, first) in theirs for first, last in ours - theirs):
         return "has the figures in the other order"
+    if wrong := _counts_another(sentence, source):
+        return wrong
     beside = stems("\n".join(line for line in source.beside.splitlines() if "|" not in line))
     bound = [binding for line in source.cited.splitlines() for binding in _bound(line, source.everything)]
     for figure, words in _bound(sentence):
@@ -99,11 +107,30 @@ def swapped(sentence: str, source: Source) -> str:
         rivals = [o for o in bound if not source.is_figure(figure, o[0]) and o[0].kind in {i[0].kind for i in its}]
         if not its or not rivals:
             continue
-        said = words - beside - frozenset.intersection(*(other[1] for other in its + rivals))
-        mine, rival = (max(len(said & other[1]) for other in group) for group in (its, rivals))
+        telling = words - frozenset.intersection(*(other[1] for other in its + rivals))
+        mine = max(len(telling & other[1]) for other in its)
+        rival = max(len((telling - beside) & other[1]) for other in rivals)
         if rival > mine and (mine == 0 or "|" in source.cited):
             return f"“{sentence[figure.start : figure.end].strip()}” is another's figure in the source"
     return ""
+
+
+def _counts_another(sentence: str, source: Source) -> str:
+    """`32nd century` where the source has `17th century` and `32 provinces`."""
+    theirs = [(figure, _following(source.cited, figure)) for figure in figures(source.cited)]
+    for figure in figures(sentence):
+        said = _following(sentence, figure)
+        its = [words for other, words in theirs if source.is_figure(figure, other)]
+        rivals = {words[0] for other, words in theirs if words and not source.is_figure(figure, other)}
+        if said and said[0] in rivals and its and all(words and not set(words) & set(said) for words in its):
+            return f"counts “{said[0]}” by another figure than the source"
+    return ""
+
+
+def _following(text: str, figure: Figure) -> list[str]:
+    """The first two content words of the clause behind a figure, stemmed."""
+    clause = _CLAUSE.split(text[figure.end :], maxsplit=1)[0]
+    return [stem(word.lower()) for word in content_words(re.sub(r"^(?:st|nd|rd|th)\b", "", clause))[:2]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +144,16 @@ def _clauses(text: str) -> Iterator[_Clause]:
     for clause in _CLAUSE.split(text):
         words = [word.lower() for word in _WORD.findall(clause)]
         after = [words[i + 1 :] for i, word in enumerate(words) if _CUE.fullmatch(word)]
-        after = [rest for rest in after if not rest or rest[0] not in _DENY_NOTHING]
-        heads = (next((word for word in rest if word not in _PASSED_OVER), "") for rest in after)
+        after = [rest for rest in after if not rest or (rest[0] not in _DENY_NOTHING and "until" not in rest)]
+        telling = [word for word in words if word not in _PASSED_OVER and not _CUE.fullmatch(word)]
+        heads = (next((word for word in rest if word in telling), next(iter(telling[::-1]), "")) for rest in after)
         denied = frozenset(stem(head) for head in heads if head)
         if kept := stems(clause) | denied:
-            yield _Clause(kept, denied, len(after))
+            yield _Clause(kept, denied, len(after) + len(_DENYING.intersection(words)))
 
 
 def _words(text: str) -> Words:
-    return frozenset(word.lower() for word in _WORD.findall(text))
+    return frozenset(_WORD.findall(re.sub(r"\b(un|non)-", r"\1", text.lower())))
 
 
 def _opposites(word: str) -> set[str]:
@@ -162,11 +190,15 @@ def _bound(line: str, everything: str = "") -> Iterator[tuple[Figure, Words]]:
     if line.count("|") >= 2:
         yield from _bound_in_row(line, everything)
         return
-    starts = [0, *(match.end() for match in _CLAUSE.finditer(line)), len(line)]
-    words = [stems(line[a:b]) for a, b in pairwise(starts)]
-    for figure in figures(line):
-        at = next(i for i, (a, b) in enumerate(pairwise(starts)) if a <= figure.start < b)
-        yield figure, words[at] or frozenset().union(*words[max(0, at - 1) : at + 2])
+    found = figures(line)
+    listed = [(a.end, b.start) for a, b in pairwise(found) if _LISTED.fullmatch(line, a.end, b.start)]
+    ends = (m.end() for m in _CLAUSE.finditer(line) if not any(a <= m.start() and m.end() <= b for a, b in listed))
+    clauses = list(pairwise([0, *ends, len(line)]))
+    words = [stems(line[a:b]) for a, b in clauses]
+    for figure in found:
+        at = next(i for i, (a, b) in enumerate(clauses) if a <= figure.start < b)
+        before = next((words[i] for i in range(at, -1, -1) if words[i]), frozenset[str]())
+        yield figure, words[at] or before | frozenset().union(*words[at : at + 2])
 
 
 def _bound_in_row(row: str, everything: str) -> Iterator[tuple[Figure, Words]]:

@@ -44,6 +44,7 @@ _COMMON_ENDINGS = tuple("ing tion sion ment ness ity ance ence ism ly ship ery a
 _VERB = re.compile(
     r"(?:is|are|was|were|has|had|have|can|could|will|would|does|did|may|might|should|must|\w+(?:s|ed))\b"
 )
+_PEOPLE = ("n", "an", "ian", "ese", "i", "ish")  # Japan, Japanese
 _COUNTED_ALREADY = re.compile(r"\b(?:the|these|those|all|other|both)\s+$", re.IGNORECASE)
 
 
@@ -125,6 +126,8 @@ class Source:
     def has_name(self, name: str) -> bool:
         bare = _bare(name)
         if stem(bare.lower()) in self.stems or self.has_identifier(bare):
+            return True
+        if bare[0].isupper() and len(bare) > 4 and any(stem(f"{bare.lower()}{end}") in self.stems for end in _PEOPLE):
             return True
         return bool(re.fullmatch(r"[A-Z]{2,6}s?", bare)) and bare.rstrip("s").lower() in self.initials
 

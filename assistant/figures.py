@@ -33,7 +33,8 @@ _SMALL = (
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = (
-    {word: value for value, word in enumerate(_SMALL)}
+    {"both": 2}
+    | {word: value for value, word in enumerate(_SMALL)}
     | {word: 10 * value for value, word in enumerate(_TENS, 2)}
     | {f"{ten}-{one}": 10 * i + j for i, ten in enumerate(_TENS, 2) for j, one in enumerate(_SMALL[1:10], 1)}
 )
@@ -66,7 +67,9 @@ class Figure:
 
     @property
     def kind(self) -> str:
-        return self.currency or self.unit
+        """What it could be mistaken for: money for money, a year for a year."""
+        plain = not (self.currency or self.unit or self.in_words or self.scale != 1.0)
+        return "in the year" if plain and 1500 <= self.value < 2100 else self.currency or self.unit
 
 
 def figures(text: str) -> list[Figure]:
@@ -97,7 +100,7 @@ def same(said: Figure, source: Figure, mentioned: frozenset[str], scaled: Sequen
     """Whether a figure of an answer is this one of the source, which has the units `mentioned` beside it."""
     if said.value not in (source.value, *(source.value * scale for scale in scaled)):
         fraction, percent = sorted((said, source), key=lambda figure: figure.unit == "%")
-        as_percent = percent.unit == "%" and not fraction.kind and 0 < fraction.value < 1
+        as_percent = percent.unit == "%" and not (fraction.currency or fraction.unit) and 0 < fraction.value < 1
         return as_percent and abs(fraction.value * 100 - percent.value) < 1e-9
     if said.currency != source.currency and said.currency and (source.currency or said.currency not in mentioned):
         return False
@@ -121,5 +124,7 @@ def _figure(match: re.Match[str]) -> Figure:
 
 
 def _is_range(text: str, first: Figure, last: Figure) -> bool:
-    joined = text[first.end : last.start].strip().lower()
-    return joined in _RANGE or (joined == "and" and text[: first.start].rstrip().lower().endswith("between"))
+    before, joined = text[: first.start].rstrip(), text[first.end : last.start].strip().lower()
+    if re.search(r"[A-Za-z]-?$", text[: first.start]):
+        return False  # Llama-3.1-8B
+    return joined in _RANGE or (joined == "and" and before.lower().endswith("between"))

@@ -16,7 +16,9 @@ from assistant.facts import Source, content_words, normal
 from assistant.figures import figures
 from assistant.prompts import is_not_in_guides
 
-ENOUGH = 0.6  # of a sentence's content words must stand in its source
+# Of a sentence's content words must stand in its source. Fitted by `python -m assistant.evaluation.fit_proof`: on other
+# titles of SQuAD 2.0 than it was fitted on, 72 % of true retellings are supported, and 4 % beside the wrong sentence.
+ENOUGH = 0.55
 
 Kind = Literal["states", "code", "connects", "absent"]
 
@@ -26,7 +28,8 @@ _CONNECTING = frozenset(
     tell tells give gives given offer offers following follows below above here summary summarise short brief hope hopes
     help helps helpful let know differ differs disagree disagrees agree detail details sure course thanks welcome ask
     asking want list lists steps step example examples main key different according mention mentions describe describes
-    cover covers find found see look note notes respective respectively figure figures point points view""".split()
+    cover covers find found see look note notes respective respectively figure figures point points view
+    two three four several""".split()
 )
 _DENIAL = re.compile(r"\b(?:not|no|never|without|cannot|\w+n't|than)\b", re.IGNORECASE)
 _LEAD_IN = re.compile(

@@ -1,0 +1,257 @@
+"""Whether a sentence is supported by the units that it cites."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.footnotes import prove
+from assistant.prompts import NOT_IN_GUIDES
+
+SPLIT = "Use 30 % of the data to train and 70 % of it to test."
+PAY = "| ML Engineer | $128K | $160K |"
+PAY_BESIDE = ("| Role | Entry level | Senior |", "Careers > Salaries")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unit"),
+    [
+        ("An ML engineer earns $148,000 on average.", "ML Engineer: $148K average"),
+        ("An ML engineer earns 148 thousand dollars on average.", "ML Engineer: $148,000 average"),
+        ("Machine learning engineers earn $148K.", "An ML engineer earns about $148K."),
+        ("ML needs data.", "Machine learning needs data."),
+        ("Accuracy reached 80%.", "The accuracy reached 80 percent."),
+        ("Hold out 20 % for testing.", "Hold data out for testing: train_test_split(X, y, test_size=0.2)"),
+        ("Salaries range from $130,000 to $160,000.", "Salary range: $130K–$160K."),
+        ("Salaries range between 130K and 160K.", "Salary range: 130-160K."),
+        ("There are three types of learning.", "The 3 main types of learning."),
+        ("There are 3 types of learning.", "Learning has three types."),
+        ("The model has 70B parameters.", "A 70-billion-parameter model."),
+        ("A GPU is needed.", "You need GPUs."),
+        ("Pre-trained models save time.", "A pretrained model saves you time."),
+        ("The pretrained model saves time.", "Pre-trained models save time."),
+        ("It was published on April 21, 2026.", "published: 2026-04-21"),
+        ("It was published on 2026-04-21.", "Published 21 Apr 2026."),
+        ("Load Llama 3.1 8B in 4 bit.", "Llama-3.1-8B is loaded in 4-bit."),
+        ("Use GPT-4 for that.", "GPT 4 can be used for that."),
+        ("Call `model.fit()` first.", "model.fit(X_train, y_train) comes first; call it"),
+        ("Set min_samples_leaf higher.", "Setting `min_samples_leaf` to a higher value"),
+        ("A random forest is trained.", "clf = RandomForestClassifier()  # training"),
+        ("Japan has many users.", "Japanese users are many."),
+        ("- **Dropout** lowers overfitting.", "Dropout lowers overfitting"),
+        (SPLIT, SPLIT),
+        ("Train on 30 % and test on 70 %.", SPLIT),
+        ("You do not need a GPU for small models.", "A GPU is not needed for small models."),
+        ("No GPU is required for small models.", "For small models, a GPU is not required."),
+        ("XGBoost is faster than deep nets.", "Deep nets are slower than XGBoost."),
+        ("Dropout is not only useful in small models.", "Dropout is useful in small models, and in large models."),
+        ("Between 1978 and 2008 students took seven classes.", "Students took seven classes between 1978 and 2008."),
+    ],
+)
+def test_what_the_source_says_in_other_words_or_figures_is_supported(sentence: str, unit: str) -> None:
+    assert prove(sentence, [unit]).supported, prove(sentence, [unit])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unit", "missing"),
+    [
+        ("An ML engineer earns $149K.", "An ML engineer earns $148K.", "$149K"),
+        ("An ML engineer earns $148M.", "An ML engineer earns $148K.", "$148M"),
+        ("An ML engineer earns €148K.", "An ML engineer earns $148K.", "€148K"),
+        ("An ML engineer earns 148.", "An ML engineer earns $148K.", "148"),
+        ("Accuracy reached 80.", "Accuracy reached 80 %.", "80"),
+        ("Training takes 12 hours.", "Training takes 12 minutes.", "12 hours"),
+        ("It needs 24 GB.", "It needs 24 MB.", "24 GB"),
+        ("It has three layers.", "It has four layers.", "three layers"),
+        ("It began in the 2020s.", "It began in 2020.", "2020s"),
+        ("Published in May 2026.", "Published in April 2026.", "May"),
+        ("Published on 2026-04-22.", "Published on 2026-04-21.", "22"),
+        ("OpenAI introduced it.", "Google introduced it.", "OpenAI"),
+        ("Google introduced it.", "OpenAI introduced it.", "Google"),
+        ("It was introduced by Andrew Ng.", "It was introduced by Andrew Yao.", "Ng"),
+        ("Use GPT-4o for that.", "Use GPT-4 for that.", "GPT-4o"),
+        ("Use Llama-3.1-8B.", "Use Llama-3.2-8B.", "Llama-3.1-8B"),
+        ("Set `min_samples_leaf` to 5.", "Set `min_samples_split` to 5.", "`min_samples_leaf`"),
+        ("Call nn.Linear first.", "Call nn.Conv2d first, not Linear", "nn.Linear"),
+        ("Install transformers 5.23.0 first.", "Install transformers 5.23.1 first.", "5.23.0"),
+        ("The TPU is faster.", "The GPU is faster.", "TPU"),
+    ],
+)
+def test_a_figure_date_name_or_identifier_that_is_not_there_is_named(sentence: str, unit: str, missing: str) -> None:
+    proof = prove(sentence, [unit])
+    assert not proof.supported
+    assert proof.missing == (missing,)
+    assert missing in proof.why
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unit"),
+    [
+        ("A GPU is needed for small models.", "A GPU is not needed for small models."),
+        ("A GPU is not needed for large models.", "A GPU is needed for large models."),
+        ("You need a GPU.", "There is no need for a GPU."),
+        ("Dropout never helps recurrent nets.", "Dropout helps recurrent nets."),
+        ("Dropout helps recurrent nets.", "Dropout doesn't help recurrent nets."),
+        ("It learns without labels.", "It learns from labels."),
+        ("You can't train it on a laptop.", "You can train it on a laptop."),
+        ("Unsupervised learning needs labels.", "Supervised learning needs labels."),
+        ("Use labeled data to train it.", "Use unlabeled data to train it."),
+        ("Bagging increases the variance of trees.", "Bagging reduces the variance of trees."),
+        ("The learning rate should be higher at first.", "The learning rate should be lower at first."),
+        ("It is always worth the cost of training.", "It is never worth the cost of training."),
+        ("Deep learning is slower than boosting.", "Boosting is slower than deep learning."),
+        ("It is impossible to tune by hand.", "It is possible to tune by hand."),
+    ],
+)
+def test_a_sentence_that_says_the_opposite_in_the_same_words_is_not_supported(sentence: str, unit: str) -> None:
+    proof = prove(sentence, [unit])
+    assert not proof.supported
+    assert proof.missing == ()
+    assert proof.why
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unit"),
+    [
+        ("Use 70 % of the data to train and 30 % of it to test.", SPLIT),
+        ("70 % train, 30 % test", SPLIT),
+        ("The test set gets 30 % of the data.", SPLIT),
+        ("Accuracy rose from 90 % to 70 %.", "Accuracy rose from 70 % to 90 %."),
+        ("Choose a 30/70 split.", "A 70/30 split is the one to choose."),
+        ("It was overtaken in 2016.", "TensorFlow was new in 2016; in 2026 it was overtaken."),
+        ("It has 300 billion parameters.", "It has 175 billion parameters and saw 300 billion tokens."),
+        ("It has 32 attention heads.", "It has 32 decoder blocks and 16 attention heads."),
+    ],
+)
+def test_swapped_figures_are_not_supported(sentence: str, unit: str) -> None:
+    assert not prove(sentence, [unit]).supported
+
+
+def test_a_figure_belongs_to_its_row_and_column() -> None:
+    rows = [PAY, "| Data Scientist | $130K | $165K |"]
+    assert prove("Senior ML engineers earn $160K.", rows, PAY_BESIDE).supported
+    assert prove("An entry-level data scientist earns $130K.", rows, PAY_BESIDE).supported
+    assert not prove("Senior ML engineers earn $128K.", rows, PAY_BESIDE).supported
+    assert not prove("Entry-level data scientists earn $128K.", rows, PAY_BESIDE).supported
+
+
+def test_a_header_gives_its_cells_their_unit_and_scale() -> None:
+    assert prove("An ML engineer earns $148K.", ["| ML engineer | 148 |"], ["| Role | Earns ($K) |"]).supported
+    assert prove("The ResNet has 91 % accuracy.", ["| ResNet | 91 |"], ["| Model | Accuracy (%) |"]).supported
+    assert not prove("An ML engineer earns €148K.", ["| ML engineer | 148 |"], ["| Role | Earns ($K) |"]).supported
+
+
+def test_titles_and_sections_may_name_the_subject() -> None:
+    assert not prove("Dropout lowers overfitting in training.", ["It lowers overfitting in training."]).supported
+    assert prove(
+        "Dropout lowers overfitting in training.", ["It lowers overfitting in training."], ["Dropout"]
+    ).supported
+
+
+def test_too_few_common_words_are_not_enough_though_nothing_is_missing() -> None:
+    proof = prove("Regular tuning prevents most deployment failures.", ["Tuning is expensive work."])
+    assert not proof.supported
+    assert proof.coverage < 0.5
+    assert "of its words" in proof.why
+
+
+def test_a_sentence_is_proved_by_all_of_its_units_together() -> None:
+    units = ["Boosting won 60 % of the contests.", "Bagging won 25 % of the contests."]
+    assert prove("Boosting won 60 % and bagging 25 % of the contests.", units).supported
+    assert not prove("Boosting won 60 % and bagging 25 % of the contests.", units[:1]).supported
+
+
+def test_without_a_footnote_nothing_that_is_stated_is_supported() -> None:
+    assert not prove("Dropout lowers overfitting.", []).supported
+    assert prove("Dropout lowers overfitting.", []).why == "it has no footnote"
+
+
+def test_every_passage_is_not_a_reference() -> None:
+    """The check that was always true in another system: a sentence beside a unit about something else."""
+    assert not prove("Dropout lowers overfitting.", ["The Eiffel Tower is in Paris."]).supported
+
+
+def test_part_of_a_sentence_is_no_quote_of_it() -> None:
+    assert prove("Dropout is needed.", ["In small models: Dropout is needed."]).supported
+    assert not prove("Needed in small models.", ["Dropout is not needed in small models."]).supported
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Here is what the guides say:",
+        "Here are the main types of machine learning:",
+        "In short:",
+        "I hope this helps!",
+        "The guides differ.",
+        "Two guides disagree here.",
+        "According to the guides:",
+        "Let me know if you want more details.",
+    ],
+)
+def test_sentences_that_only_lead_over_need_no_footnote(sentence: str) -> None:
+    assert prove(sentence, []).supported
+    assert prove(sentence, []).kind == "connects"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Here are 3 reasons why dropout always fails in practice with deep transformers:",
+        "Here is why dropout is not useful:",
+        "There are three types of learning:",
+        "The guides say that boosting wins.",
+        "According to the guides, the salary is $148K.",
+        "Sure, dropout lowers overfitting.",
+    ],
+)
+def test_what_states_something_needs_a_footnote_however_it_begins(sentence: str) -> None:
+    assert not prove(sentence, []).supported
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [NOT_IN_GUIDES, "The guides do not say what it costs in Peru.", "Salaries in Peru are not covered in the guides."],
+)
+def test_saying_what_is_absent_is_a_kind_of_its_own(sentence: str) -> None:
+    assert prove(sentence, []).kind == "absent"
+
+
+def test_saying_what_is_absent_carries_no_claim_along() -> None:
+    assert prove("The guides do not say it, but dropout costs accuracy.", []).kind == "states"
+    assert prove("The guides do not say that it costs $5.", []).kind == "states"
+
+
+def test_code_stands_in_the_source_line_by_line() -> None:
+    unit = "model.fit(X, y)\nprint(model.score(X, y))"
+    assert prove("```python\nmodel.fit(X, y)\nprint( model.score(X, y) )\n```", [unit]).supported
+    proof = prove("```python\nmodel.fit(X, y, epochs=3)\n```", [unit])
+    assert (proof.supported, proof.missing, proof.kind) == (False, ("model.fit(X, y, epochs=3)",), "code")
+
+
+WORDS = st.sampled_from(
+    """dropout lowers overfitting in small models while boosting needs 30 % of data and not more than 12 GB or three
+    epochs on a GPU since 2019 | $148K Adam is never faster than `nn.Linear` , . ; ( ) : –
+    training without labels""".split()
+)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=30).map(" ".join))
+def test_what_the_source_says_word_for_word_is_supported(text: str) -> None:
+    assert prove(text, [text]).supported
+    assert prove(text, ["Something else.", text]).supported
+
+
+@given(st.text(max_size=80), st.lists(st.text(max_size=80), max_size=3), st.lists(st.text(max_size=40), max_size=2))
+def test_any_text_gets_a_verdict(sentence: str, cited: list[str], beside: list[str]) -> None:
+    proof = prove(sentence, cited, beside)
+    assert 0.0 <= proof.coverage <= 1.0
+    assert proof.supported != bool(proof.why)
+
+
+@given(st.integers(2, 10**9), st.integers(2, 10**9))
+def test_another_figure_is_never_supported(first: int, second: int) -> None:
+    assert prove(f"The model saw {first} examples.", [f"The model saw {second} examples."]).supported == (
+        first == second
+    )
