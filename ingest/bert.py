@@ -180,6 +180,7 @@ def open_session(model: Model, threads: int = 0) -> onnxruntime.InferenceSession
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     graph, values = _with_references(model)
     options.add_external_initializers(list(values), list(values.values()))
