@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,11 +121,8 @@ class Assistant:
         sentences = tuple(draft.sentences)
         status, detail = _outcome(stop, sentences)
         return replace(
-            answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self.writer_name(answer)
+            answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self._name()
         )
-
-    def writer_name(self, answer: Answer) -> str:
-        return self._name() or answer.model
 
     def _excuses(self) -> str:
         """What else may be why nothing was found: files that failed, a folder that is newer than the library."""
@@ -149,7 +146,7 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
         return "failed", stop.detail
     if stop.reason == "not_in_guides" or not sentences:
         return "not_in_guides", stop.detail or "The passages that were found do not answer the question."
-    if not any(sentence.supported for sentence in sentences):
+    if not any(s.supported and s.footnotes for s in sentences):
         return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
     return "answered", stop.detail
 

@@ -47,16 +47,17 @@ class Draft:
     def _sentence(self, text: str, cites: Sequence[Cite]) -> Sentence:
         units = list(dict.fromkeys(unit for cite in cites for unit in cite.units))
         invalid = [i for cite in cites for i in cite.invalid]
-        proof = prove(text, [self._evidence(*unit) for unit in units])
+        beside = [b for p in {unit[0] for unit in units} for b in self._beside(p)]
+        proof = prove(text, [self._footnote(*unit).quote for unit in units], beside)
         why = proof.why
         if invalid:
             why = f"cites {', '.join(invalid)}, which is not among the passages" + (f"; {why}" if why else "")
         return Sentence(text, proof.supported and not invalid, tuple(self._footnote(*unit) for unit in units), why)
 
-    def _evidence(self, passage: int, unit: int) -> str:
-        """A unit with what stands beside it: a table row means little without its header."""
+    def _beside(self, passage: int) -> list[str]:
+        """What stands beside a unit: a table row means little without its header."""
         p = self._passages[passage]
-        return "\n".join(filter(None, (self._footnote(passage, unit).quote, p.header, p.section, p.title)))
+        return [text for text in (p.header, p.section, p.title) if text]
 
     def _footnote(self, passage: int, unit: int) -> Footnote:
         p = self._passages[passage]

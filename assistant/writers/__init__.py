@@ -26,6 +26,7 @@ class Request:
     question: str  # as it stands alone, follow-ups resolved
     passages: tuple[Passage, ...]
     history: tuple[Turn, ...] = ()  # oldest first
+    evidence: tuple[tuple[float, ...], ...] = ()  # the chance of each unit of each passage to answer, if worked out
 
 
 @dataclass(frozen=True, slots=True)
