@@ -72,6 +72,7 @@ class Document:
     sha256: str  # of the file's bytes
     repairs: Mapping[str, int] = field(default_factory=dict)  # kind of repair -> how often
     notes: tuple[str, ...] = ()  # what the user should know, such as "read as cp1252"
+    named: bool = False  # the title is the file's name, for nothing in the file says it
 
     @property
     def text_sha256(self) -> str:
@@ -106,11 +107,19 @@ def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> 
     except Exception as error:  # a parser that stumbles over somebody's file must not end the ingest of a folder
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ReadError(f"{name} is damaged or not what its name says ({what}). Repair it or take it out.") from error
-    if not any(block.kind != "furniture" for block in reading.blocks):
+    if not reading.blocks:
         raise ReadError(f"{name} holds no text. Put text into it or take it out of the folder.")
-    title = " ".join(reading.title.split())[:200] or _title_from(name)
-    sha256 = hashlib.sha256(data).hexdigest()
-    return Document(name, title, reading.text, reading.blocks, sha256, dict(reading.repairs), reading.notes)
+    said = " ".join(reading.title.split())[:200]
+    return Document(
+        path=name,
+        title=said or _title_from(name),
+        text=reading.text,
+        blocks=reading.blocks,
+        sha256=hashlib.sha256(data).hexdigest(),
+        repairs=dict(reading.repairs),
+        notes=reading.notes,
+        named=not said,
+    )
 
 
 class Reader:

@@ -26,6 +26,7 @@ _DIRECTIVE = re.compile(
     )\s*$""",
     re.VERBOSE,
 )
+_BOX = re.compile(r"^\s*:{3,}(?P<name>.*)$")
 _KEPT_TAGS = re.compile(r"^\s*</?(?:table|thead|tbody|tr|td|th|pre|script|style|svg|math)\b", re.IGNORECASE)
 _MODULE = re.compile(r"""^(?:import\s+(?:[\w*{].*\bfrom\b|["'])|export\s+(?:const|let|default|function)\b)""")
 _COMPONENT = re.compile(r"^\s*<[A-Z][\w.]*(?=[\s/>]|$)")
@@ -42,6 +43,18 @@ def set_aside(lines: list[str], mdx: bool) -> tuple[list[str], list[Span], list[
         kept[first:last] = [""] * (last - first)
         (metadata if meta else furniture).append((first, last))
     return kept, furniture, metadata
+
+
+def callouts(lines: list[str]) -> set[int]:
+    """Lines inside Quarto's and MyST's boxes: a heading there is the box's name and opens no chapter."""
+    inside: set[int] = set()
+    open_boxes = 0
+    for at, line in enumerate(lines):
+        if found := _BOX.match(line):
+            open_boxes = open_boxes + 1 if found["name"].strip() else max(0, open_boxes - 1)
+        elif open_boxes:
+            inside.add(at)
+    return inside
 
 
 def _foreign(lines: list[str], mdx: bool) -> Iterator[tuple[int, int, bool]]:

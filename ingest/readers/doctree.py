@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ingest.documents import Kind
-from ingest.readers import Draft
+from ingest.readers import Draft, page
 
-if TYPE_CHECKING:
-    from docutils import nodes
-
+Node = Any  # docutils.Node: docutils has no types of its own
 _LABEL = re.compile(r"^\.\.\s+_([^:`\n]+|`[^`\n]+`):[ \t]*\n(?:[ \t]*\n|\.\.[^\n]*\n)*([^\n]+)\n([=\-~^\"'`#*+.:_])\3{2,}[ \t]*$", re.MULTILINE)
 _GALLERY = "sphx_glr_"  # labels that Sphinx-Gallery makes: links to scripts, no words
 _ADMONITIONS = frozenset("note warning tip hint caution danger important attention error seealso".split())
@@ -28,8 +26,8 @@ class Walk:
         self.draft = draft
         self.depth = 0
         self.lists = 0
-        self.sections = {label.strip("`").lower(): title.strip() for label, title, _ in _LABEL.findall(source)}
-        self.visits: Mapping[str, Callable[[nodes.Element], None]] = {
+        self.sections: dict[str, str] = {label.strip("`").lower(): title.strip() for label, title, _ in _LABEL.findall(source)}
+        self.visits: Mapping[str, Callable[[Node], None]] = {
             "section": self.section,
             "paragraph": self.paragraph,
             "literal_block": self.code,
@@ -48,42 +46,48 @@ class Walk:
             "citation": self.footnote,
         }
 
-    def children(self, node: nodes.Element) -> None:
+    def children(self, node: Node) -> None:
         for child in node.children:
             self.visit(child)
 
-    def visit(self, node: nodes.Node) -> None:
+    def visit(self, node: Node) -> None:
         kind = node.tagname if hasattr(node, "tagname") else "#text"
+        if kind == "comment" and node.get("html"):
+            self.html(node.astext())
         if kind in _SKIPPED or kind == "#text":
             return
-        element: nodes.Element = node  # type: ignore[assignment]
         if kind in _ADMONITIONS:
-            self.admonition(element, kind.capitalize())
+            self.admonition(node, kind.capitalize())
         else:
-            self.visits.get(kind, self.children)(element)
+            self.visits.get(kind, self.children)(node)
 
-    def section(self, node: nodes.Element) -> None:
+    def html(self, source: str) -> None:
+        if source.strip():
+            reading = page.convert(source)
+            self.draft.extend(reading.text, reading.blocks)
+
+    def section(self, node: Node) -> None:
         self.depth += 1
         self.draft.heading(self.words(node[0]) if node.children else "", self.depth)
         self.children(node)
         self.depth -= 1
 
-    def paragraph(self, node: nodes.Element) -> None:
+    def paragraph(self, node: Node) -> None:
         self.draft.add("paragraph", _joined(self.words(node)))
 
-    def code(self, node: nodes.Element) -> None:
+    def code(self, node: Node) -> None:
         classes = [name for name in node.get("classes", []) if name != "code"]
         text = node.astext()
         language = node.get("language") or (classes[0] if classes else "python" if text.startswith(">>>") else "")
         self.draft.code(text, re.sub(r"[^\w+-].*", "", language))
 
-    def listing(self, node: nodes.Element, marker: Callable[[int], str]) -> None:
+    def listing(self, node: Node, marker: Callable[[int], str]) -> None:
         self.lists += 1
         for at, item in enumerate(node.children):
             self.item(item, marker(at), "")
         self.lists -= 1
 
-    def definitions(self, node: nodes.Element) -> None:
+    def definitions(self, node: Node) -> None:
         self.lists += 1
         for entry in node.children:
             terms = [self.words(part) for part in entry.children if part.tagname == "term"]
@@ -92,13 +96,13 @@ class Walk:
                     self.item(part, "-", ", ".join(terms) + ": ")
         self.lists -= 1
 
-    def fields(self, node: nodes.Element) -> None:
+    def fields(self, node: Node) -> None:
         self.lists += 1
         for field in node.children:
             self.item(field[1], "-", self.words(field[0]) + ": ")
         self.lists -= 1
 
-    def item(self, node: nodes.Element, marker: str, term: str) -> None:
+    def item(self, node: Node, marker: str, term: str) -> None:
         """An item's paragraphs up to its first inner list, table or code; then those."""
         own = [child for child in node.children if child.tagname not in _SKIPPED]
         count = next((at for at, child in enumerate(own) if child.tagname != "paragraph"), len(own))
@@ -108,7 +112,7 @@ class Walk:
         for child in own[count:]:
             self.visit(child)
 
-    def table(self, node: nodes.Element) -> None:
+    def table(self, node: Node) -> None:
         for title in node.children:
             if title.tagname == "title":
                 self.draft.add("paragraph", self.words(title))
@@ -119,13 +123,13 @@ class Walk:
         width = max(map(len, heads + rows), default=0)
         self.draft.table((row + [""] * (width - len(row)) for row in heads + rows), header=bool(heads))
 
-    def _row(self, row: nodes.Element) -> list[str]:
+    def _row(self, row: Node) -> list[str]:
         cells = []
         for entry in row.children:
             cells += [" ".join(self.words(child) for child in entry.children), *[""] * int(entry.get("morecols", 0))]
         return cells
 
-    def topic(self, node: nodes.Element) -> None:
+    def topic(self, node: Node) -> None:
         if "contents" in node.get("classes", []):
             return
         titles = [child for child in node.children if child.tagname == "title"]
@@ -133,7 +137,7 @@ class Walk:
             self.draft.heading(self.words(titles[0]), self.depth + 1)
         self.children(node)
 
-    def admonition(self, node: nodes.Element, word: str) -> None:
+    def admonition(self, node: Node, word: str) -> None:
         first = node.children[0] if node.children else None
         if first is not None and first.tagname == "paragraph":
             self.draft.add("paragraph", _joined(f"{word}: {self.words(first)}"))
@@ -142,17 +146,17 @@ class Walk:
         else:
             self.children(node)
 
-    def footnote(self, node: nodes.Element) -> None:
+    def footnote(self, node: Node) -> None:
         label, *rest = node.children
         self.draft.add("paragraph", _joined(f"[{label.astext()}] " + "\n".join(self.words(child) for child in rest)))
 
-    def words(self, node: nodes.Node) -> str:
+    def words(self, node: Node) -> str:
         """Inline text: formulas in dollars, literals in backquotes, references by their words."""
         kind = node.tagname if hasattr(node, "tagname") else "#text"
         if kind == "math":
             return f"${node.astext()}$"
         if kind == "literal":
-            text = node.astext()
+            text = str(node.astext())
             return f"`{text}`" if "`" not in text else text
         if kind == "reference" and isinstance(label := getattr(node, "attributes", {}).get("refname_of"), str):
             return self.sections.get(label.lower(), label)
@@ -170,5 +174,5 @@ def _joined(text: str) -> str:
     return " ".join(text.split())
 
 
-def _is(tag: str) -> Callable[[nodes.Node], bool]:
+def _is(tag: str) -> Callable[[Node], bool]:
     return lambda node: getattr(node, "tagname", "") == tag

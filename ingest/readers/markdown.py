@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from ingest.documents import Block
 from ingest.readers import Reading, settle
 from ingest.readers.decode import decode
-from ingest.readers.dialects import Span, set_aside
+from ingest.readers.dialects import Span, callouts, set_aside
+from ingest.readers.furniture import is_furniture
 from ingest.readers.questions import mark_questions
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _TAG = re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL)
 _FRONT_TITLE = re.compile(r"""^["']?title["']?\s*[:=]\s*(["']?)(.+?)\1\s*$""", re.MULTILINE | re.IGNORECASE)
 _EXPORT_TITLE = re.compile(r"""\btitle["']?\s*:\s*(["'`])((?:\\.|(?!\1).)+)\1""")
 _BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<label>[^*_\n]{2,100}?)(?:\*\*|__)$")
+_COPYRIGHT = re.compile(r"(?:©|copyright\b)", re.IGNORECASE)
 _LONGEST_UNDERLINED = 100  # characters: a longer "heading" is a paragraph above a ruler
 
 
@@ -33,11 +35,12 @@ def read(data: bytes, name: str) -> Reading:
     return Reading(text, blocks, title_of(text, blocks), repairs, notes)
 
 
-def blocks_in(text: str, mdx: bool = False) -> tuple[Block, ...]:
+def blocks_in(text: str, mdx: bool = False, level: int = 0) -> tuple[Block, ...]:
+    """`level` is that of the heading above the text, where it is a piece of something longer."""
     lines = text.split("\n")
     shadow, furniture, metadata = set_aside(lines, mdx)
     starts = _line_starts(lines)
-    blocks = _Walk(lines, starts).blocks(_parser().parse("\n".join(shadow)))
+    blocks = _Walk(starts, callouts(lines), level).blocks(_parser().parse("\n".join(shadow)))
     blocks += [Block("furniture", *_offsets(starts, span)) for span in furniture]
     blocks += [Block("front_matter", *_offsets(starts, span)) for span in metadata]
     return mark_questions(text, settle(text, blocks))
@@ -96,12 +99,12 @@ def _offsets(starts: Sequence[int], span: Span) -> tuple[int, int]:
 class _Walk:
     """Tokens in order become blocks; it remembers the list that it is in."""
 
-    def __init__(self, lines: Sequence[str], starts: Sequence[int]) -> None:
-        self.lines, self.starts = lines, starts
+    def __init__(self, starts: Sequence[int], boxed: set[int], level: int) -> None:
+        self.starts, self.boxed = starts, boxed
         self.found: list[Block] = []
         self.depth = 0
         self.items: list[int] = []  # for each open item the index of its block in `found`, or -1
-        self.heading_level = 0
+        self.heading_level = level
 
     def blocks(self, tokens: Sequence[Token]) -> list[Block]:
         for index, token in enumerate(tokens):
@@ -141,12 +144,20 @@ class _Walk:
         if underlined and ("\n" in content or len(content) > _LONGEST_UNDERLINED):
             self.found.append(Block("paragraph", start, start + len(content)))
             return
-        self.heading_level = int(token.tag[1])
-        label = plain(content)
-        self.found.append(Block("heading" if label else "furniture", start, end, self.heading_level, label))
+        label, level = plain(content), int(token.tag[1])
+        if token.map and token.map[0] in self.boxed:
+            level = min(self.heading_level + 1, 6)
+        else:
+            self.heading_level = level
+        if not label or _COPYRIGHT.match(label):
+            self.found.append(Block("furniture", start, end))
+        else:
+            self.found.append(Block("heading", start, end, level, label))
 
     def _paragraph(self, start: int, end: int, content: str) -> None:
-        if not self.items:
+        if is_furniture(content):
+            self.found.append(Block("furniture", start, end))
+        elif not self.items:
             self.found.append(self._bold_heading(content, start, end) or Block("paragraph", start, end))
         elif self.items[-1] < 0:
             self.items[-1] = len(self.found)

@@ -22,7 +22,7 @@ def read(data: bytes, name: str) -> Reading:
 
     raw, notes, _ = decode(data, name)
     try:
-        notebook: Any = nbformat.reads(raw, as_version=4)
+        notebook: Any = nbformat.reads(raw, as_version=4)  # type: ignore[no-untyped-call]
     except Exception as error:  # nbformat raises half a dozen kinds, some of other packages
         what = " ".join(f"{error}".split())[:120]
         raise ReadError(f"{name} is no whole notebook ({what}). Open it in Jupyter and save it again.") from error
@@ -38,7 +38,8 @@ def read(data: bytes, name: str) -> Reading:
                 draft.code(tidy(output)[0], "text")
         else:
             source = source.strip("\n")
-            draft.extend(source, markdown.blocks_in(source))
+            level = next((block.level for block in reversed(draft.blocks) if block.kind == "heading"), 0)
+            draft.extend(source, markdown.blocks_in(source, level=level))
     reading = draft.reading()
     blocks = mark_questions(reading.text, reading.blocks)
     return Reading(reading.text, blocks, markdown.title_of(reading.text, blocks), repairs, notes)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ingest.readers import Draft, Reading
 from ingest.readers.decode import decode, tidy
 from ingest.readers.furniture import is_furniture
 from ingest.readers.questions import mark_questions
 
-if TYPE_CHECKING:
-    from lxml.html import HtmlElement
+HtmlElement = Any  # lxml.html.HtmlElement: lxml has no types of its own
 
 _DROPPED = frozenset("script style noscript template svg head iframe object canvas input select option".split())
 _AROUND = frozenset("nav footer aside form button dialog menu".split())
@@ -42,9 +41,12 @@ def convert(html: str) -> Reading:
     """Any HTML becomes a text in the manner of Markdown, with its blocks."""
     from lxml import html as lxml_html
 
+    if not re.sub(r"<!--.*?-->|<[^>]*>", "", html, flags=re.DOTALL).strip():
+        return Reading("", ())
     root = lxml_html.document_fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", html))
-    walk = _Walk()
-    walk.children(root.body if root.body is not None else root)
+    body = root.body if root.body is not None else root
+    walk = _Walk(_article(body))
+    walk.children(body)
     page = root.findtext(".//title") or ""
     reading = walk.draft.reading()
     blocks = mark_questions(reading.text, reading.blocks)
@@ -72,10 +74,20 @@ def _without_site(title: str) -> str:
     return re.sub(r"\s+[|–—·»]\s+[^|–—·»]{1,40}$", "", title) or title
 
 
+def _article(body: HtmlElement) -> HtmlElement | None:
+    """The element that holds what the page is about, if the page says which it is."""
+    mains = body.findall(".//main") or body.findall(".//*[@role='main']") or body.findall(".//article")
+    return mains[0] if len(mains) == 1 else None
+
+
 class _Walk:
-    def __init__(self) -> None:
+    """`around` counts the elements entered that are the site and not the article."""
+
+    def __init__(self, article: HtmlElement | None) -> None:
         self.draft = Draft()
-        self.around = 0  # inside how many elements that are not the article
+        self.article = article
+        self.titled = article is None or article.find(".//h1") is not None
+        self.around = 0 if article is None else 1
         self.depth = 0  # of lists
         self.level = 1  # of the last heading
 
@@ -97,11 +109,16 @@ class _Walk:
         self.draft.add("furniture" if self.around or is_furniture(text) else "paragraph", text)
 
     def element(self, node: HtmlElement) -> None:
-        if _is_around(node):
+        if node is self.article:
+            self.around -= 1
+            self.children(node)
+            self.around += 1
+        elif _is_around(node):
             self.around += 1
             self.children(node)
             self.around -= 1
-        elif node.tag in _HEADINGS and not self.around:
+        elif node.tag in _HEADINGS and (not self.around or (node.tag == "h1" and not self.titled)):
+            self.titled = True
             self.level = _HEADINGS[node.tag]
             self.draft.heading(_PILCROW.sub("", _squeezed(_text(node))), self.level)
         elif node.tag == "summary":

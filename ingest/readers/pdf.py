@@ -21,12 +21,12 @@ _COUNTED = re.compile(r"^(?:\(?\d{1,2}[.)]|\([a-z]\))\s+\S")
 _CAPTION = re.compile(r"^(?:Figure|Fig\.|Table|Algorithm|Listing)\s+\d+\s*[.:]")
 _ENDED = re.compile(r"[.!?:][\"”’')\]]*(?:\d{1,2})?$")
 _PAGE_NUMBER = re.compile(r"^(?:page\s+)?[-–]?\s*\d{1,4}\s*[-–]?(?:\s*(?:/|of)\s*\d{1,4})?$", re.IGNORECASE)
-_STAMP = re.compile(r"^arXiv:\d{4}\.\d{4,5}")
+_STAMP = re.compile(r"^arXiv:\S+ \[")
 _NUMBER = re.compile(r"^[-–+±~<>≤≥$€£(]*\d[\d.,]*(?:[%KMBkx)†‡*]|±[\d.]+)*$|^[-–—✓✗✔✘]$")
 _DULL_TITLE = re.compile(r"^(?:untitled|microsoft word|powerpoint|slide \d|document\d*$)|\.(?:docx?|pptx?|tex|dvi|indd|pdf)$|_", re.IGNORECASE)
-_DOTS = re.compile(r"(?:\.\s?){4,}")
+_DOTS = re.compile(r"(?:\.\s?){4,}\d{1,3}\b")
 _SECTION = re.compile(r"^(?:abstract|references|bibliography|acknowledge?ments?|limitations?|appendix|contents)\b", re.IGNORECASE)
-_MARGIN = 0.12  # of the page's height, above and below, where running heads stand
+_MARGIN = 0.08  # of the page's height, above and below, where running heads stand
 _LARGER, _LARGER_BOLD = 1.15, 1.05  # times the body's size: the type of a heading
 _LOOK_AHEAD = 12  # paragraphs: as many footnotes and figures may stand between the halves of a sentence
 _FRAGMENT = 25  # characters: so short and unfinished, it is a piece of a formula or a figure
@@ -52,22 +52,20 @@ def _running(lines: Sequence[Line], pages: int) -> set[Line]:
     """Page numbers, and what stands at the head or foot of page after page with other numbers at most."""
     edge = {line for line in lines if not _MARGIN < line.top / (line.height or 1) < 1 - _MARGIN}
     outermost = {line for _, page in groupby(lines, lambda line: line.page) for line in _ends(list(page))}
-    times = Counter(_without_numbers(line) for line in edge | outermost)
-    return {
-        line
-        for line in edge | outermost
-        if _STAMP.match(line.text)
-        or (line in edge and (_PAGE_NUMBER.match(line.text) or times[_without_numbers(line)] >= min(3, max(2, pages))))
-        or (line in outermost and pages > 5 and times[_without_numbers(line)] > pages / 2)
-    }
+    same: dict[tuple[str, int], list[Line]] = {}
+    for line in edge | outermost:
+        if sum(char.isalpha() for char in line.text) >= 5:
+            same.setdefault((re.sub(r"\d+", "#", line.text), round(line.top / 4)), []).append(line)
+    running = {line for line in lines if _STAMP.match(line.text)}
+    running |= {line for line in outermost if _PAGE_NUMBER.match(line.text)}
+    for group in same.values():
+        if len(group) > pages / 2 if group[0] not in edge else len(group) >= min(3, max(2, pages)):
+            running |= set(group)
+    return running
 
 
 def _ends(page: Sequence[Line]) -> tuple[Line, Line]:
     return max(page, key=lambda line: line.top), min(page, key=lambda line: line.top)
-
-
-def _without_numbers(line: Line) -> str:
-    return re.sub(r"\d+", "#", line.text)
 
 
 class _Writing:
@@ -109,7 +107,7 @@ class _Writing:
 
     def _add(self, group: Sequence[Line]) -> None:
         page, first = group[0].page, group[0]
-        if _DOTS.search(" ".join(line.text for line in group)) or self._is_listed(group):
+        if not first.mono and _DOTS.search(" ".join(line.text for line in group)) or self._is_listed(group):
             self.draft.add("furniture", self._joined(group), page=page)
         elif self._is_heading(first):
             text = self._joined(group)
@@ -192,7 +190,7 @@ class _Writing:
     def _level(self, line: Line, text: str) -> int:
         if number := _NUMBERED.match(text):
             return 2 + number.group().strip().rstrip(".").count(".")
-        if line.page == 1 and line.size >= 0.95 * max(one.size for one in self.lines if one.page == 1):
+        if line.page == 1 and not _SECTION.match(text) and line.size >= 0.95 * max(one.size for one in self.lines if one.page == 1):
             return 1
         return max(2, self.ranks.get(line.size, 2)) if _SECTION.match(text) else self.ranks.get(line.size, len(self.ranks) + 1)
 

@@ -6,13 +6,10 @@ import ctypes
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.errors import ReadError
 from ingest.readers.decode import tidy
-
-if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfTextPage
 
 HYPHEN = "\ufffe"  # pdfium's mark for a hyphen at the end of a line
 _BOLD = re.compile(r"bold|black|heavy|semib|demi|cmbx|-bd\b|nimbus\w*-medi", re.IGNORECASE)
@@ -58,7 +55,7 @@ def lines_of(data: bytes, name: str) -> Lines:
         document.close()
 
 
-def _page_lines(document: PdfDocument, number: int) -> Iterator[Line]:
+def _page_lines(document: Any, number: int) -> Iterator[Line]:
     from pypdfium2 import PdfiumError
 
     try:
@@ -75,7 +72,7 @@ def _page_lines(document: PdfDocument, number: int) -> Iterator[Line]:
         at += len(raw.encode("utf-16-le")) // 2 + 2
 
 
-def _line(text_page: PdfTextPage, raw: str, text: str, at: int, page: int, height: float) -> Line:
+def _line(text_page: Any, raw: str, text: str, at: int, page: int, height: float) -> Line:
     import pypdfium2.raw as pdfium
 
     handle = text_page.raw

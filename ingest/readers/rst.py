@@ -6,18 +6,15 @@ Sphinx's roles are rendered to their words (`:class:`SVC`` is "SVC"), its direct
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.readers import Draft, Reading
 from ingest.readers.decode import decode
 from ingest.readers.doctree import Walk
 from ingest.readers.questions import mark_questions
 
-if TYPE_CHECKING:
-    from docutils import nodes
-
 _ROLE = re.compile(r"(?<!:):((?:[a-zA-Z][\w+.-]*:)?[a-zA-Z][\w+.-]*):`")
-_DIRECTIVE = re.compile(r"^\s*\.\.\s+(?:\|[^|]+\|\s+)?((?:[a-zA-Z][\w+.-]*:)?[a-zA-Z][\w+.-]*)::", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^\s*\.\.\s+(?:\|[^|]+\|\s+)?((?:[a-zA-Z][\w+.-]*:)?[a-zA-Z][\w+.-]*) ?::", re.MULTILINE)
 _TARGET = re.compile(r"^(.*?)\s*<[^<>]*>$", re.DOTALL)
 _BUILT_IN_ROLES = frozenset("emphasis strong literal math sub sup subscript superscript title-reference".split())
 _CODE = frozenset("code-block sourcecode prompt ipython ipython3 doctest testcode testoutput console terminal program-output".split())
@@ -65,7 +62,7 @@ def _register_roles(text: str) -> None:
 
 def _role(
     name: str, rawtext: str, text: str, lineno: int, inliner: Any, options: Any = None, content: Any = None
-) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+) -> tuple[list[Any], list[Any]]:
     from docutils import nodes, utils
 
     words = utils.unescape(text)
@@ -92,7 +89,7 @@ def _directive_for(name: str) -> type[Any]:
     from docutils import nodes
     from docutils.parsers.rst import Directive
 
-    class Sphinx(Directive):
+    class Sphinx(Directive):  # type: ignore[misc]
         """Whatever it is given, it takes; what it holds is parsed like the text around it."""
 
         optional_arguments = 1
@@ -100,8 +97,10 @@ def _directive_for(name: str) -> type[Any]:
         has_content = True
         option_spec = _AnyOption()
 
-        def run(self) -> list[nodes.Node]:
+        def run(self) -> list[Any]:
             argument = " ".join(self.arguments[0].split()) if self.arguments else ""
+            if name == "raw" and argument == "html":
+                return [nodes.comment("", "\n".join(self.content), html=True)]
             if name in _DROPPED:
                 return []
             if name in _CODE:
