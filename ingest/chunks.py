@@ -10,32 +10,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from ingest.documents import Block, Document
-from ingest.sentences import split_sentences
+from ingest.units import HEADINGS, Unit, UnitKind, cut, units_of
 
-UnitKind = Literal["sentence", "item", "row", "code", "heading"]
+__all__ = ["Chunk", "CountTokens", "Unit", "UnitKind", "beside", "chunk"]
+
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
 MOST_TOKENS = 220  # the model cuts at 256 in silence; title, section and header are counted in, its two marks are not
 GOOD_TOKENS = 130  # a chunk this long ends at the next block: longer ones blur what they are about
 TINY_TOKENS = 45  # sections shorter than this join their neighbours
 CONTEXT_CHARACTERS = 160  # of title and section beside the text, so that the text itself has room
-ITEM_CHARACTERS = 400  # a longer list item is cited by its sentences
-MOST_CHARACTERS = 1200  # what has no end for this long is cut at white space
 
 _SKIPPED = ("front_matter", "furniture")
-_HEADINGS = ("heading", "question")
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What a footnote can point at: a sentence, a list item, a table row, a code line. Offsets are the document's."""
-
-    start: int
-    end: int
-    kind: UnitKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +40,22 @@ class Chunk:
     units: tuple[Unit, ...]
     header: str = ""  # the header row of the table that the chunk's rows belong to
     page: int | None = None
+    named: bool = False  # the title is only the file's name
 
     @property
     def context(self) -> str:
-        """What stands beside the text for embedding and matching."""
-        return beside(self.title, self.section, "" if self.header in self.text else self.header)
+        """What stands beside the text for matching words."""
+        return beside(self.title, self.section, self._header_beside)
 
     @property
     def searchable(self) -> str:
-        return f"{self.context}\n{self.text}"
+        """What is embedded. A file's name is left out of it, so that a renamed file keeps its vectors."""
+        context = beside("" if self.named else self.title, self.section, self._header_beside)
+        return f"{context}\n{self.text}" if context else self.text
+
+    @property
+    def _header_beside(self) -> str:
+        return "" if self.header in self.text else self.header
 
     @property
     def key(self) -> bytes:
@@ -92,7 +87,7 @@ class _Piece:
 def chunk(document: Document, count_tokens: CountTokens) -> list[Chunk]:
     """All chunks of the document, in order. Front matter and page furniture are left out."""
     sections = list(_sections(document.blocks))
-    units = {id(block): _units(document.text, block) for _, blocks in sections for block in blocks}
+    units = {id(block): units_of(document.text, block) for _, blocks in sections for block in blocks}
     every = [unit for of_block in units.values() for unit in of_block]
     tokens = dict(zip(every, count_tokens([document.text[u.start : u.end] for u in every]), strict=True))
     chunks = []
@@ -116,7 +111,7 @@ def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
     for block in blocks:
         if block.kind in _SKIPPED:
             continue
-        if block.kind in _HEADINGS:
+        if block.kind in HEADINGS:
             if run:
                 yield tuple(label for _, label in path), run
             path = [step for step in path if step[0] < block.level] + [(block.level, block.label)]
@@ -159,49 +154,6 @@ def _merged(sections: Sequence[Section]) -> Section:
     return sections[0][0][:-1], [block for _, blocks in sections for block in blocks]
 
 
-def _units(text: str, block: Block) -> list[Unit]:
-    """The units of one block, in order, inside it, never overlapping."""
-    if block.kind in _HEADINGS:
-        return [Unit(block.start, block.end, "heading")]
-    if block.kind in ("code", "table"):
-        kind: UnitKind = "code" if block.kind == "code" else "row"
-        lines = [span for span in _lines(text, block.start, block.end) if not _is_rule(text[slice(*span)])]
-        spans = [span for span in lines if not text[slice(*span)].lstrip().startswith(("```", "~~~"))] or lines
-    elif block.kind == "item" and block.end - block.start <= ITEM_CHARACTERS:
-        kind, spans = "item", [(block.start, block.end)]
-    else:
-        kind, spans = "sentence", split_sentences(text[block.start : block.end], block.start)
-    return [Unit(*piece, kind) for span in spans for piece in _cut(text, *span, MOST_CHARACTERS)] or [
-        Unit(block.start, block.end, kind)
-    ]
-
-
-def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The lines that are not blank, with their indentation, which is part of code."""
-    for line in text[start:end].splitlines(keepends=True):
-        if line.strip():
-            yield start, start + len(line.rstrip())
-        start += len(line)
-
-
-def _is_rule(line: str) -> bool:
-    """`|---|:--:|` and `=== ===`: the line under a table's header."""
-    return not line.strip("|-=:+ \t")
-
-
-def _cut(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
-    """The span, or, where it has no end in sight, several, each at most `most` long, parted at white space."""
-    while end - start > most:
-        space = max(text.rfind(mark, start + 1, start + most) for mark in " \n\t")
-        stop = space if space > start else start + most
-        yield start, stop
-        start = stop
-        while start < end and text[start].isspace():
-            start += 1
-    if end > start:
-        yield start, end
-
-
 def _pieces(
     text: str, block: Block, units: Sequence[Unit], tokens: dict[Unit, int], room: int, count: CountTokens
 ) -> Iterator[_Piece]:
@@ -213,7 +165,7 @@ def _pieces(
             fitting.append((unit, tokens[unit]))
             continue
         most = max(1, (unit.end - unit.start) * (room - header) // tokens[unit] * 2 // 3)
-        spans = list(_cut(text, unit.start, unit.end, most))
+        spans = list(cut(text, unit.start, unit.end, most))
         fitting += zip((Unit(*s, unit.kind) for s in spans), count([text[slice(*s)] for s in spans]), strict=True)
     total = sum(cost for _, cost in fitting)
     parts = -(-total // max(1, room - header))
@@ -270,4 +222,5 @@ def _chunk(document: Document, section: str, run: Sequence[_Piece]) -> Chunk:
         units=tuple(p.unit for p in body),
         header=_header(document.text, table) if table else "",
         page=first.block.page,
+        named=document.named,
     )

@@ -1,117 +1,213 @@
 """The vector index: a Chroma collection, in a folder or on a server. The only file that knows Chroma.
 
-It holds nothing but ids and vectors that `library.py` keeps too, so it can be thrown away at any time.
+It holds nothing but ids and vectors that `library.py` keeps too, so it can be thrown away at any time. Each rebuilding
+makes a new one beside the old, under the next serial number, and drops the old one when it is complete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ingest.errors import LibraryBusy, LibraryError
+from ingest.errors import LibraryError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ingest.library import Library
+    Batches = Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]
 
 BATCH = 2000  # Chroma takes 5461 at most
 _HNSW = {"space": "cosine", "max_neighbors": 24, "ef_construction": 128, "ef_search": 160}
 _SAME = 1e-3  # cosine distance under which a vector has found itself
-_SAMPLE = 5
+_COLLECTION = "footnote"
+
+_connecting = threading.Lock()
+_open_spellings: set[str] = set()
+
+
+class IndexTrouble(LibraryError):
+    """The index is missing, behind or broken, or cannot be written: SQLite has all that it held."""
+
+
+class IndexOutOfReach(LibraryError):
+    """The server that holds the index does not answer; it may be whole."""
 
 
 class VectorIndex:
-    """One collection: ids and vectors in, nearest ids out."""
+    """One collection: ids and vectors in, nearest ids out. `home` is a folder, or the URL of a server."""
 
-    def __init__(self, library: Library, serial: int, *, create: bool = False) -> None:
-        self.name = f"footnote-{library.meta('id')}-{serial}"
-        self._client = _connect(library.meta("chroma") or str(library.place / "chroma"))
-        if create:
-            self._collection = self._client.get_or_create_collection(
-                self.name, embedding_function=None, configuration={"hnsw": _HNSW}
-            )
-        else:
-            self._collection = self._client.get_collection(self.name, embedding_function=None)
+    def __init__(self, home: str | Path, library_id: str, serial: int, *, create: bool = False) -> None:
+        self._server = str(home) if str(home).startswith(("http://", "https://")) else ""
+        self._folder = Path(home) / str(serial)
+        self._prefix = f"{_COLLECTION}-{library_id}-"
+        self.name = f"{self._prefix}{serial}"
+        self._spelling = ""
+        if create and not self._server:
+            shutil.rmtree(self._folder, ignore_errors=True)  # left over from a rebuilding that was killed
+        elif not self._server and not (self._folder / "chroma.sqlite3").is_file():
+            raise IndexTrouble("it is missing")
+        self._client = self._connect()
+        try:
+            with self._in_words():
+                self._collection = self._create() if create else self._client.get_collection(self.name, None)
+        except BaseException:
+            self.close()
+            raise
 
-    def add(self, ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        for at in range(0, len(ids), BATCH):
-            names = [str(i) for i in ids[at : at + BATCH]]
-            self._collection.upsert(ids=names, embeddings=vectors[at : at + BATCH])
+    def add(self, batches: Batches) -> None:
+        for ids, vectors in batches:
+            with self._in_words():
+                self._collection.upsert(ids=[str(i) for i in ids], embeddings=vectors)
 
     def remove(self, ids: Sequence[int]) -> None:
         for at in range(0, len(ids), BATCH):
-            self._collection.delete(ids=[str(i) for i in ids[at : at + BATCH]])
+            with self._in_words():
+                self._collection.delete(ids=[str(i) for i in ids[at : at + BATCH]])
+
+    def stamp(self, generation: int) -> None:
+        """Written last: the index is complete for this generation of the library."""
+        with self._in_words():
+            self._collection.modify(metadata={"generation": generation})
 
     def nearest(self, vector: NDArray[np.float32], n: int) -> list[tuple[int, float]]:
         """The nearest ids with their cosine similarity, best first."""
-        found = self._collection.query(query_embeddings=[vector], n_results=n, include=["distances"])
-        return [(int(i), 1.0 - d) for i, d in zip(found["ids"][0], found["distances"][0], strict=True)]
+        with self._in_words():
+            found = self._collection.query(query_embeddings=[vector], n_results=n, include=["distances"])
+            return [(int(i), 1.0 - d) for i, d in zip(found["ids"][0], found["distances"][0], strict=True)]
 
-    def agrees_with(self, library: Library, count: int) -> bool:
-        """Whether it holds this many vectors and each of a sample finds itself, or one just like it."""
-        if self._collection.count() != count:
-            return False
-        ids, vectors = library.vectors(library.sample(_SAMPLE))
-        return all(
-            any(found == wanted or 1.0 - cosine < _SAME for found, cosine in self.nearest(vector, min(3, count)))
-            for wanted, vector in zip(ids, vectors, strict=True)
-        )
+    def trouble(self, generation: int, count: int, sample: Batches) -> str:
+        """Why it cannot be trusted for this generation and number of vectors; empty if it can.
+
+        Each vector of the sample has to find itself, or one just like it.
+        """
+        if (self._collection.metadata or {}).get("generation") != generation:
+            return "is of another time than the library"
+        with self._in_words():
+            there = self._collection.count()
+        if there != count:
+            return f"holds {there} vectors, the library {count}"
+        for ids, vectors in sample:
+            for wanted, vector in zip(ids, vectors, strict=True):
+                found = self.nearest(vector, min(3, count))
+                if not any(i == wanted or 1.0 - cosine < _SAME for i, cosine in found):
+                    return "does not find what is in it"
+        return ""
 
     def drop_others(self) -> None:
-        """What is left of this library's earlier collections."""
-        prefix = self.name.rsplit("-", 1)[0]
-        for collection in self._client.list_collections():
-            if collection.name.startswith(prefix) and collection.name != self.name:
-                self._client.delete_collection(collection.name)
+        """What is left of this library's earlier indexes."""
+        if self._server:
+            with self._in_words():
+                _drop(self._client, self._prefix, keep=self.name)
+            return
+        for other in self._folder.parent.iterdir():
+            if other != self._folder and other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)  # what somebody has open on Windows goes the next time
+
+    def close(self) -> None:
+        self._client.close()
+        with _connecting:
+            _open_spellings.discard(self._spelling)
+
+    def _create(self) -> Any:
+        if any(c.name == self.name for c in self._client.list_collections()):
+            self._client.delete_collection(self.name)  # left over from a rebuilding that was killed
+        return self._client.create_collection(self.name, embedding_function=None, configuration={"hnsw": _HNSW})
+
+    def _connect(self) -> Any:
+        if self._server:
+            return _server(self._server)
+        with _connecting, self._in_words():
+            import chromadb
+
+            # Chroma shares clients by the spelling of the path, and a shared one goes on with the index as it was
+            # when first opened; under a spelling of its own every client sees today's, and closing it frees it.
+            spelling = str(self._folder)
+            while spelling in _open_spellings:
+                spelling += "/."
+            client = chromadb.PersistentClient(spelling, settings=_settings())
+            _open_spellings.add(spelling)
+            self._spelling = spelling
+            return client
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """A broken index raises anything, from SQLite's errors to Rust panics, which are no `Exception`."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, LibraryError):
+            raise
+        except BaseException as error:
+            if self._server:
+                _server(self._server).close()  # raises if it is the server that is gone
+            raise IndexTrouble(first_line(error)) from error
 
 
-def open_index(library: Library, count: int, clean: bool) -> VectorIndex | None:
-    """The library's index, rebuilt first if it disagrees with SQLite. None if that has to wait: then SQLite answers."""
-    try:
-        if clean and (index := VectorIndex(library, int(library.meta("index_serial")))).agrees_with(library, count):
-            return index
-        reason = "disagrees with the library" if clean else "was not finished"
-    except LibraryError as unreachable:
-        library.notify(f"{unreachable}; searching the vectors in the library itself")
-        return None
-    except Exception as error:  # noqa: BLE001  a broken index raises anything, from SQLite's errors to Rust panics
-        reason = f"cannot be read ({_first_line(error)})"
-    from ingest.writing import Writing
-
-    try:
-        with Writing(library, "mending the vector index") as writing:
-            library.notify(
-                f"the vector index {reason}: rebuilding it from the library's own vectors, nothing is embedded again"
-            )
-            return writing.rebuild_index()
-    except LibraryBusy:
-        return None
+def rebuild(
+    home: str | Path,
+    library_id: str,
+    serial: int,
+    generation: int,
+    batches: Batches,
+    done: Callable[[VectorIndex], None],
+) -> VectorIndex:
+    """A new index from all the vectors; `done` is called when it is complete, before the old ones go."""
+    index = VectorIndex(home, library_id, serial, create=True)
+    index.add(batches)
+    index.stamp(generation)
+    done(index)
+    index.drop_others()
+    return index
 
 
-def _connect(place: str) -> Any:
-    """A Chroma client for a folder or an `http(s)://host:port` server, telemetry off."""
-    import chromadb
+def check_reachable(server: str) -> None:
+    _server(server).close()
+
+
+def forget(home: str, library_id: str) -> None:
+    """A library's indexes at this place go, as far as it can be reached."""
+    if not home.startswith("http"):
+        shutil.rmtree(home, ignore_errors=True)
+        return
+    with suppress(LibraryError):
+        client = _server(home)
+        _drop(client, f"{_COLLECTION}-{library_id}-")
+        client.close()
+
+
+def _drop(client: Any, prefix: str, keep: str = "") -> None:
+    for name in [c.name for c in client.list_collections()]:
+        if name.startswith(prefix) and name != keep:
+            client.delete_collection(name)
+
+
+def _settings() -> Any:
     from chromadb.config import Settings
 
-    settings = Settings(anonymized_telemetry=False)
-    if not place.startswith(("http://", "https://")):
-        from chromadb.api.shared_system_client import SharedSystemClient
+    return Settings(anonymized_telemetry=False)
 
-        SharedSystemClient.clear_system_cache()  # a client opened earlier would go on with the index as it was then
-        return chromadb.PersistentClient(place, settings=settings)
+
+def _server(place: str) -> Any:
+    import chromadb
+
     url = urlsplit(place)
     try:
         return chromadb.HttpClient(
-            host=url.hostname or "localhost", port=url.port or 8000, ssl=url.scheme == "https", settings=settings
+            host=url.hostname or "localhost",
+            port=url.port or (443 if url.scheme == "https" else 8000),
+            ssl=url.scheme == "https",
+            settings=_settings(),
         )
     except Exception as error:
-        raise LibraryError(
-            f"no Chroma server answers at {place} ({_first_line(error)}): start one with `chroma run`"
+        raise IndexOutOfReach(
+            f"no Chroma server answers at {place} ({first_line(error)}): start one with `chroma run`"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -1,4 +1,4 @@
-"""Changing a library: one writer at a time, under a lock; what it stages is seen by nobody until it is published."""
+"""Changing a library: one writer at a time, under a lock. What it stages is seen by nobody until it is published."""
 
 from __future__ import annotations
 
@@ -7,23 +7,37 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ingest.chunks import Chunk
+from ingest.database import FILE, connect
 from ingest.documents import Document
 from ingest.errors import LibraryBusy, LibraryError
-from ingest.index import BATCH, VectorIndex
-from ingest.library import Failure, Library, pack_units
-from ingest.words import short_forms, terms
+from ingest.folders import Found
+from ingest.index import IndexTrouble, VectorIndex, check_reachable, forget, rebuild
+from ingest.library import Failure, Library
+from ingest.staging import Staging, discard_staging
+from ingest.vectors import batches
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+
+    Tell = Callable[[int, int], None]
+
+KEYS_AT_ONCE = 500  # in one query: SQLite takes 999 parameters for certain
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A document whose file has moved or got another date, and the same text."""
+
+    id: int
+    found: Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,7 @@ class Change:
     roots: Sequence[str]
     started: float
     removed: Sequence[int] = ()  # ids of documents
-    touched: Sequence[tuple[int, int, int]] = ()  # size, mtime and id of documents whose file was only touched
+    touched: Sequence[Touched] = ()
     failures: Sequence[Failure] = ()
     excluded: Sequence[str] = ()
     summary: dict[str, object] = field(default_factory=dict)
@@ -52,192 +66,197 @@ class Writing:
         self._wait = wait_seconds
         self._lock = FileLock(library.place / "lock")
         self._holder = library.place / "writer.json"
+        self._staging: Staging | None = None
 
     def __enter__(self) -> Writing:
         from filelock import Timeout
 
-        try:
-            self._lock.acquire(timeout=self._wait, poll_interval=0.1)
-        except Timeout:
-            raise LibraryBusy(
-                f"{self.library.place} is being written by {_told(self._holder)}: wait for it, or use --wait SECONDS"
-            ) from None
-        started = time.strftime("%H:%M:%S")
-        self._holder.write_text(json.dumps({"pid": os.getpid(), "purpose": self._purpose, "started": started}))
-        with _in_words(self.library.place):
-            self._discard_staged()
+        place = self.library.place
+        with _in_words(place):
+            try:
+                self._lock.acquire(timeout=self._wait, poll_interval=0.1)
+            except Timeout:
+                raise LibraryBusy(
+                    f"{place} is being written by {_told(self._holder)}: wait for it, or use --wait SECONDS"
+                ) from None
+            try:
+                about = {"pid": os.getpid(), "purpose": self._purpose, "started": time.strftime("%H:%M:%S")}
+                self._holder.write_text(json.dumps(about))
+                discard_staging(place)  # what a killed writer left; the vectors it made are kept
+                self.db = connect(place / FILE)
+                self.db.execute("PRAGMA synchronous = FULL")
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._holder.unlink(missing_ok=True)
+        self.db.close()
+        with contextlib.suppress(OSError):
+            discard_staging(self.library.place)
+            self._holder.unlink(missing_ok=True)
         self._lock.release()
 
     # Staging
 
-    def missing_vectors(self, embedder: str, keys: Sequence[bytes]) -> set[bytes]:
+    def missing_vectors(self, embedder: str, keys: Iterable[bytes]) -> set[bytes]:
         """Those of the keys that this embedder has not embedded yet."""
-        found: set[bytes] = set()
-        for at in range(0, len(keys), BATCH):
-            some = keys[at : at + BATCH]
+        wanted, found = list(keys), set[bytes]()
+        for at in range(0, len(wanted), KEYS_AT_ONCE):
+            some = wanted[at : at + KEYS_AT_ONCE]
             query = f"SELECT key FROM vector WHERE embedder = ? AND key IN ({','.join('?' * len(some))})"
-            found.update(row[0] for row in self.library.db.execute(query, [embedder, *some]))
-        return set(keys) - found
+            found.update(row[0] for row in self.db.execute(query, [embedder, *some]))
+        return set(wanted) - found
 
     def keep_vectors(self, embedder: str, keys: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
         """Vectors are kept as they come, so that a kill loses none of the work that takes long."""
         rows = [(embedder, key, vector.tobytes()) for key, vector in zip(keys, vectors, strict=True)]
-        with self._transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", rows)
+        with self._transaction():
+            self.db.executemany("INSERT OR REPLACE INTO vector (embedder, key, data) VALUES (?, ?, ?)", rows)
 
-    def stage(self, documents: Sequence[tuple[str, str, int, int, Document, Sequence[Chunk]]]) -> None:
-        """Documents with root, file, size and mtime in front, to be seen by readers once published."""
-        with self._transaction() as db:
-            for root, file, size, mtime_ns, document, chunks in documents:
-                row: tuple[object, ...] = (
-                    root,
-                    file,
-                    document.path,
-                    document.title,
-                    document.text,
-                    document.sha256,
-                    document.text_sha256,
-                )
-                about = (size, mtime_ns, json.dumps(dict(document.repairs)), json.dumps(document.notes))
-                cursor = db.execute(f"INSERT INTO document VALUES (NULL, 0, {','.join('?' * 11)})", row + about)
-                self._stage_chunks(db, int(cursor.lastrowid or 0), chunks)
-                forms = {(short, long) for short, long in short_forms(document.text)}
-                db.executemany(
-                    "INSERT OR IGNORE INTO short_form VALUES (?, ?, ?)", [(*form, cursor.lastrowid) for form in forms]
-                )
-
-    def _stage_chunks(self, db: sqlite3.Connection, document: int, chunks: Sequence[Chunk]) -> None:
-        for c in chunks:
-            row = (document, c.section, c.start, c.end, c.kind, c.header, c.page, pack_units(c.units), c.key)
-            cursor = db.execute(f"INSERT INTO chunk VALUES (NULL, {','.join('?' * 9)})", row)
-            words = (cursor.lastrowid, " ".join(terms(c.text)), " ".join(terms(c.context)))
-            db.execute("INSERT INTO words (rowid, text, beside) VALUES (?, ?, ?)", words)
+    def stage(self, documents: Sequence[tuple[Found, Document, Sequence[Chunk]]], made_by: str) -> None:
+        """Documents with their chunks, to be seen by readers once published."""
+        if not self._staging:
+            with _in_words(self.library.place):
+                self._staging = Staging(self.db, self.library.place)
+        with self._transaction():
+            for found, document, chunks in documents:
+                self._staging.add(found, document, chunks, made_by)
 
     # Publishing
 
-    def publish(self, change: Change) -> None:
-        """Staged documents become live and others go, in one transaction; the vector index is brought along."""
-        library = self.library
-        with _in_words(library.place):
-            staged = self._ids("SELECT chunk.id FROM chunk JOIN document ON document.id = document WHERE NOT live")
-            gone = self._chunks_of(change.removed)
-            new_model = change.fingerprint != library.meta("embedder")
-            if not (staged or change.removed or new_model or library.meta("index_clean") != "1"):
-                self._switch(change, changed=False)
-                return
-            if new_model or library.meta("index_clean") != "1" or not library.count():
-                self._set(index_clean=0)
-                self._switch(change)
-                self.rebuild_index()
-                return
-            self._set(index_clean=0)
-            with _chroma_in_words():
-                index = VectorIndex(library, int(library.meta("index_serial")))
-                self._add(index, staged, change.fingerprint)
-            self._switch(change)
-            with _chroma_in_words():
-                index.remove(gone)
-            self._set(index_clean=1)
-
-    def move_index(self, place: str) -> None:
-        """The vectors go to this Chroma server, or, where it is empty, into the library's folder, when next published."""
-        self._set(chroma=place, index_clean=0)
-
-    def rebuild_index(self) -> VectorIndex:
-        """A new collection from the vectors in SQLite; it takes the old one's place when it is complete."""
-        library = self.library
-        serial = int(library.meta("index_serial", "0")) + 1
-        with _chroma_in_words():
-            index = VectorIndex(library, serial, create=True)
-            live = self._ids("SELECT chunk.id FROM chunk JOIN document ON document.id = document WHERE live")
-            self._add(index, live, library.meta("embedder"))
-            self._set(index_serial=serial, index_clean=1)
-            index.drop_others()
-        return index
-
-    def _add(self, index: VectorIndex, chunks: Sequence[int], fingerprint: str) -> None:
-        for at in range(0, len(chunks), BATCH):
-            some = chunks[at : at + BATCH]
-            query = (
-                "SELECT chunk.id, data FROM chunk JOIN vector ON vector.embedder = ? AND vector.key = chunk.vector"
-                f" WHERE chunk.id IN ({','.join('?' * len(some))})"
-            )
-            rows = self.library.db.execute(query, [fingerprint, *some]).fetchall()
-            if rows:
-                matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
-                index.add([row[0] for row in rows], matrix.reshape(len(rows), -1))
-
-    def _switch(self, change: Change, *, changed: bool = True) -> None:
-        with self._transaction() as db:
-            removed = [(i,) for i in change.removed]
-            db.executemany("DELETE FROM words WHERE rowid IN (SELECT id FROM chunk WHERE document = ?)", removed)
-            for table, column in (("chunk", "document"), ("short_form", "document"), ("document", "id")):
-                db.executemany(f"DELETE FROM {table} WHERE {column} = ?", removed)
-            db.execute("UPDATE document SET live = 1 WHERE NOT live")
-            db.executemany("UPDATE document SET size = ?, mtime_ns = ? WHERE id = ?", change.touched)
-            db.execute("DELETE FROM failure")
-            rows = [(f.root, f.file, f.reason, f.size, f.mtime_ns) for f in change.failures]
-            db.executemany("INSERT INTO failure VALUES (?, ?, ?, ?, ?)", rows)
-            db.execute("DELETE FROM root")
-            db.executemany("INSERT INTO root VALUES (?)", [(root,) for root in change.roots])
-            db.execute("DELETE FROM excluded")
-            db.executemany("INSERT INTO excluded VALUES (?)", [(file,) for file in change.excluded])
-            db.execute(
-                "INSERT INTO run VALUES (NULL, ?, ?, ?)", (change.started, time.time(), json.dumps(change.summary))
-            )
+    def publish(self, change: Change, tell: Tell = lambda done, total: None) -> None:
+        """Staged documents come in and others go, in one transaction; then the vector index is brought along."""
+        library, before = self.library, self._one("SELECT max(id) FROM chunk") or 0
+        whole = change.fingerprint != library.meta("embedder") or library.meta("index_clean") != "1"
+        changed = bool(self._staging or change.removed) or change.fingerprint != library.meta("embedder")
+        with self._transaction():
+            gone = self._take_out(change.removed)
+            self._bring_in(change)
             if changed:
-                db.execute(
-                    "DELETE FROM vector WHERE embedder != ? OR key NOT IN (SELECT vector FROM chunk)",
-                    (change.fingerprint,),
-                )
-                generation = int(self.library.meta("generation")) + 1
-                self._put(db, generation=generation, embedder=change.fingerprint, embedder_name=change.embedder)
+                self._close_generation(change)
+        if changed or whole:
+            added = self._one("SELECT count(*) FROM chunk WHERE id > ?", before)
+            whole = whole or 2 * (added + len(gone)) > library.count()
+            self._bring_index_along(before, gone, whole, tell)
+
+    def _take_out(self, documents: Sequence[int]) -> list[int]:
+        gone = [row[0] for d in documents for row in self.db.execute("SELECT id FROM chunk WHERE document = ?", (d,))]
+        self.db.executemany("DELETE FROM words WHERE rowid = ?", [(i,) for i in gone])
+        for table, column in (("chunk", "document"), ("short_form", "document"), ("document", "id")):
+            self.db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(d,) for d in documents])
+        return gone
+
+    def _bring_in(self, change: Change) -> None:
+        db = self.db
+        for t in change.touched:
+            db.execute(
+                "UPDATE document SET root = ?, file = ?, size = ?, mtime_ns = ? WHERE id = ?",
+                (t.found.root, t.found.file, t.found.size, t.found.mtime_ns, t.id),
+            )
+        if self._staging:
+            self._staging.bring_in()
+        lists: dict[str, list[tuple[object, ...]]] = {
+            "failure": [(f.root, f.file, f.reason, f.size, f.mtime_ns) for f in change.failures],
+            "root": [(root,) for root in change.roots],
+            "excluded": [(file,) for file in change.excluded],
+        }
+        for table, rows in lists.items():
+            db.execute(f"DELETE FROM {table}")
+            for row in rows:
+                db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
+        db.execute("INSERT INTO run VALUES (NULL, ?, ?, ?)", (change.started, time.time(), json.dumps(change.summary)))
+
+    def _close_generation(self, change: Change) -> None:
+        without = "SELECT count(*) FROM chunk WHERE vector NOT IN (SELECT key FROM vector WHERE embedder = ?)"
+        if missing := self._one(without, change.fingerprint):
+            raise LibraryError(f"{missing} chunks have no vector of {change.fingerprint}: ingest all roots again")
+        stale = "SELECT id FROM vector WHERE embedder != ? OR key NOT IN (SELECT vector FROM chunk)"
+        self.db.execute(f"DELETE FROM vector WHERE id IN ({stale})", (change.fingerprint,))
+        generation = self.library.generation + 1
+        self._put(generation=generation, embedder=change.fingerprint, embedder_name=change.embedder, index_clean=0)
+
+    # The vector index
+
+    def move_index(self, home: str) -> None:
+        """The vectors go to this Chroma server (or, where it is empty, into the library's folder) when next published."""
+        if home:
+            check_reachable(home)
+        old = self.library.index_home
+        self._set(chroma=home, index_clean=0)
+        forget(old, self.library.meta("id"))
+
+    def rebuild_index(self, tell: Tell = lambda done, total: None) -> VectorIndex:
+        """A new index from the vectors in SQLite; it takes the old one's place when it is complete."""
+        library = self.library
+        serial = int(self._meta("index_serial")) + 1
+
+        def numbered() -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+            done, total = 0, self._one("SELECT count(*) FROM chunk")
+            for ids, vectors in batches(self.db, self._meta("embedder")):
+                yield ids, vectors
+                done += len(ids)
+                tell(done, total)
+
+        return rebuild(
+            library.index_home,
+            library.meta("id"),
+            serial,
+            int(self._meta("generation")),
+            numbered(),
+            done=lambda index: self._set(index_serial=serial, index_clean=1),
+        )
+
+    def _bring_index_along(self, before: int, gone: Sequence[int], whole: bool, tell: Tell) -> None:
+        """Readers see the new library already; until this is done they compare vectors themselves."""
+        try:
+            try:
+                if not whole:
+                    self._update_index(before, gone)
+            except IndexTrouble:
+                whole = True
+            if whole:
+                self.rebuild_index(tell).close()
+        except LibraryError as error:
+            self.library.notify(f"the vector index could not be written ({error}): it is mended when next used")
+
+    def _update_index(self, before: int, gone: Sequence[int]) -> None:
+        index = VectorIndex(self.library.index_home, self._meta("id"), int(self._meta("index_serial")))
+        try:
+            index.add(batches(self.db, self._meta("embedder"), after=before))
+            index.remove(gone)
+            index.stamp(int(self._meta("generation")))
+            self._set(index_clean=1)
+        finally:
+            index.close()
 
     # Small things
 
-    def _discard_staged(self) -> None:
-        """What a killed writer left behind; its vectors stay."""
-        with self._transaction() as db:
-            staged = db.execute("SELECT id FROM document WHERE NOT live").fetchall()
-            db.executemany("DELETE FROM words WHERE rowid IN (SELECT id FROM chunk WHERE document = ?)", staged)
-            for table, column in (("chunk", "document"), ("short_form", "document"), ("document", "id")):
-                db.executemany(f"DELETE FROM {table} WHERE {column} = ?", staged)
+    def _one(self, query: str, *values: object) -> int:
+        return int(self.db.execute(query, values).fetchone()[0] or 0)
 
-    def _chunks_of(self, documents: Sequence[int]) -> list[int]:
-        return [
-            row[0]
-            for d in documents
-            for row in self.library.db.execute("SELECT id FROM chunk WHERE document = ?", (d,))
-        ]
-
-    def _ids(self, query: str) -> list[int]:
-        return [row[0] for row in self.library.db.execute(query)]
+    def _meta(self, key: str) -> str:
+        return str(self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
 
     def _set(self, **values: object) -> None:
-        with self._transaction() as db:
-            self._put(db, **values)
+        with self._transaction():
+            self._put(**values)
 
-    @staticmethod
-    def _put(db: sqlite3.Connection, **values: object) -> None:
-        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in values.items()])
+    def _put(self, **values: object) -> None:
+        self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in values.items()])
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self.library.db
+    def _transaction(self) -> Iterator[None]:
         with _in_words(self.library.place):
-            db.execute("BEGIN IMMEDIATE")
+            self.db.execute("BEGIN IMMEDIATE")
             try:
-                yield db
-                db.execute("COMMIT")
+                yield
+                self.db.execute("COMMIT")
             except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
                 raise
 
 
@@ -248,19 +267,6 @@ def _in_words(place: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise LibraryError(f"cannot write to {place}: {error}; the library is as it was before") from error
-
-
-@contextlib.contextmanager
-def _chroma_in_words() -> Iterator[None]:
-    try:
-        yield
-    except LibraryError:
-        raise
-    except Exception as error:
-        line = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise LibraryError(
-            f"cannot write the vector index: {line}; searches go on without it, `footnote ingest` mends it"
-        ) from error
 
 
 def _told(holder: Path) -> str:
