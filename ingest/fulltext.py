@@ -59,7 +59,7 @@ class FullText:
         return {term: cached[1][term] for term in terms}
 
     def _affordable(self, terms: Sequence[str]) -> list[str]:
-        """From the rarest on, as long as what they touch stays affordable: a common word costs much and tells nothing."""
+        """From the rarest on, as long as what they touch is affordable: a common word costs much and tells nothing."""
         frequencies = self.frequencies(terms)
         chosen, touched = list[str](), 0
         for term in sorted((t for t in frequencies if frequencies[t]), key=lambda t: frequencies[t]):

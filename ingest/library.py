@@ -15,16 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.chunks import Chunk, Unit
+from ingest.chunks import Chunk
 from ingest.database import FILE, FORMAT, connect
 from ingest.errors import LibraryError
 from ingest.fulltext import FullText, Words
+from ingest.units import unpack_units
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Failure", "Library", "Stored", "Words", "pack_units", "unpack_units"]
+__all__ = ["Failure", "Library", "Stored", "Words"]
 
 _GIVEN = "(SELECT value FROM json_each(?))"  # a list of any length as one parameter
 
@@ -114,7 +115,7 @@ class Library:
             "SELECT id, path, title, sha256, text_sha256, root, file, size, mtime_ns, made_by, (SELECT count(*)"
             " FROM chunk WHERE chunk.document = document.id), repairs, notes FROM document ORDER BY path"
         )
-        return [Stored(*row, json.loads(repairs), tuple(json.loads(notes))) for *row, repairs, notes in rows]
+        return [Stored(*(*row[:11], json.loads(row[11]), tuple(json.loads(row[12])))) for row in rows]
 
     def text(self, path: str) -> str:
         """The canonical text of a document."""
@@ -123,6 +124,11 @@ class Library:
         near = [d.path for d in self.documents() if path.lower() in d.path.lower() or d.path.endswith("/" + path)]
         hint = f"did you mean {near[0]}?" if near else "`footnote status` lists what is there"
         raise LibraryError(f"no document {path!r} in {self.place}: {hint}")
+
+    def paths(self, documents: Iterable[str] = ()) -> list[str]:
+        """Of these documents: by path or glob pattern; a folder means what is in it; nothing means all."""
+        where, values = _these(list(documents))
+        return [row[0] for row in self.rows(f"SELECT path FROM document WHERE {where} ORDER BY path", *values)]
 
     def failures(self) -> list[Failure]:
         return [
@@ -161,29 +167,15 @@ class Library:
             f" WHERE chunk.id IN {_GIVEN}",
             _given(ids),
         )
-        return {i: Chunk(*row[:7], *(unpack_units(row[7]), *row[8:10], bool(row[10]))) for i, *row in rows}
-
-    def existing(self, ids: Sequence[int]) -> set[int]:
-        return {row[0] for row in self.rows(f"SELECT id FROM chunk WHERE id IN {_GIVEN}", _given(ids))}
+        return {i: Chunk(*(*row[:7], unpack_units(row[7]), *row[8:10], bool(row[10]))) for i, *row in rows}
 
     def select(self, documents: Iterable[str] = (), kinds: Iterable[str] = ()) -> list[int]:
         """Ids of the chunks of these documents (by path or glob pattern; a folder means what is in it) and kinds."""
-        where, values = ["1"], list[str]()
-        if given := list(documents):
-            where.append("(" + " OR ".join(["path = ? OR path GLOB ? OR path GLOB ?"] * len(given)) + ")")
-            values += [v for d in given for v in (d, d, d.rstrip("/") + "/*")]
+        where, values = _these(list(documents))
         if kinds := list(kinds):
-            where.append(f"kind IN ({','.join('?' * len(kinds))})")
-            values += kinds
-        query = f"SELECT chunk.id FROM chunk JOIN document ON document.id = document WHERE {' AND '.join(where)}"
-        return [row[0] for row in self.rows(query + " ORDER BY chunk.id", *values)]
-
-    def sample(self, n: int) -> list[int]:
-        """Ids of chunks spread over the library, the newest among them."""
-        first, last = self.rows("SELECT min(id), max(id) FROM chunk")[0]
-        at = [(first or 0) + ((last or 0) - (first or 0)) * i // max(1, n - 1) for i in range(n)]
-        found = (self.rows("SELECT id FROM chunk WHERE id >= ? ORDER BY id LIMIT 1", i) for i in at)
-        return sorted({row[0] for rows in found for row in rows})
+            where += f" AND kind IN ({','.join('?' * len(kinds))})"
+        query = f"SELECT chunk.id FROM chunk JOIN document ON document.id = document WHERE {where} ORDER BY chunk.id"
+        return [row[0] for row in self.rows(query, *values, *kinds)]
 
     # Words
 
@@ -247,12 +239,11 @@ def _in_words(place: Path) -> Iterator[None]:
         ) from error
 
 
-def pack_units(units: Sequence[Unit]) -> str:
-    return json.dumps([[u.start, u.end, u.kind] for u in units], separators=(",", ":"))
-
-
-def unpack_units(packed: str) -> tuple[Unit, ...]:
-    return tuple(Unit(*unit) for unit in json.loads(packed))
+def _these(documents: Sequence[str]) -> tuple[str, list[str]]:
+    if not documents:
+        return "1", []
+    where = " OR ".join(["path = ? OR path GLOB ? OR path GLOB ?"] * len(documents))
+    return f"({where})", [v for d in documents for v in (d, d, d.rstrip("/") + "/*")]
 
 
 def _given(values: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ingest.chunks import Chunk
 from ingest.documents import Document
 from ingest.folders import Found
-from ingest.library import pack_units
+from ingest.units import pack_units
 from ingest.words import short_forms, terms
 
 FILE = "staging.sqlite"

@@ -19,6 +19,7 @@ from ingest.embedding import EMBED_AT_ONCE, Embedding
 from ingest.errors import FootnoteError, ReadError
 from ingest.folders import Found, Unseen, files, printable, scopes
 from ingest.library import Failure, Library, Stored
+from ingest.removal import remove
 from ingest.writing import Change, Touched, Writing
 
 if TYPE_CHECKING:
@@ -51,37 +52,6 @@ def sync(
         run = _Run(library, writing, paths, embedder, progress)
         with Reader(max_bytes=max_bytes) as reader:
             return run.go(reader, keep_missing)
-
-
-def remove(documents: Sequence[str], place: str | Path) -> list[str]:
-    """Take documents out of the library (by path or glob pattern; a folder means what is in it). The files stay.
-
-    They are left out until their file is given by name.
-    """
-    library = Library(place)
-    with Writing(library, "remove") as writing:
-        stored = {d.path: d for d in library.documents()}
-        meant = set[str]()
-        for pattern in documents:
-            ids = library.select([pattern])
-            found = {c.document for c in library.chunks(ids).values()} | ({pattern} & stored.keys())
-            if not found:
-                library.text(pattern)  # raises, with the nearest name
-            meant |= found
-        gone = [stored[path] for path in sorted(meant)]
-        writing.publish(
-            Change(
-                embedder=library.meta("embedder_name"),
-                fingerprint=library.meta("embedder"),
-                roots=library.roots(),
-                started=time.time(),
-                removed=[d.id for d in gone],
-                failures=library.failures(),
-                excluded=[*library.excluded(), *(str(file_of(d.root, d.file)) for d in gone)],
-                summary={"removed": len(gone)},
-            )
-        )
-    return sorted(meant)
 
 
 class _Run:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,3 +67,11 @@ def cut(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]
             start += 1
     if end > start:
         yield start, end
+
+
+def pack_units(units: Sequence[Unit]) -> str:
+    return json.dumps([[u.start, u.end, u.kind] for u in units], separators=(",", ":"))
+
+
+def unpack_units(packed: str) -> tuple[Unit, ...]:
+    return tuple(Unit(*unit) for unit in json.loads(packed))

@@ -85,7 +85,8 @@ class Nearest:
     def _by_index(self, index: VectorIndex, vector: NDArray[np.float32], n: int) -> list[tuple[int, float]]:
         count = self.library.count()
         found = index.nearest(vector, min(n, count))
-        there = self.library.existing([i for i, _ in found])
+        query = "SELECT id FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
+        there = {row[0] for row in self.library.rows(query, json.dumps([i for i, _ in found]))}
         if len(there) < min(n, count):
             raise IndexTrouble("it finds too little")
         return [(i, cosine) for i, cosine in found if i in there]
@@ -114,7 +115,7 @@ class Nearest:
         try:
             if library.meta("index_clean") == "1":
                 index = VectorIndex(library.index_home, library.meta("id"), int(library.meta("index_serial")))
-                sample = library.vectors(library.sample(SAMPLE))
+                sample = library.vectors(self._sample())
                 if not (reason := index.trouble(library.generation, library.count(), [sample])):
                     return index
                 index.close()
@@ -124,6 +125,13 @@ class Nearest:
         except IndexTrouble as error:
             reason = f"cannot be used ({error})"
         return self._mended(reason)
+
+    def _sample(self) -> list[int]:
+        """Ids of chunks spread over the library, the first and the newest among them."""
+        first, last = self.library.rows("SELECT min(id), max(id) FROM chunk")[0]
+        at = [first + (last - first) * i // (SAMPLE - 1) for i in range(SAMPLE)]
+        found = (self.library.rows("SELECT id FROM chunk WHERE id >= ? ORDER BY id LIMIT 1", i)[0][0] for i in at)
+        return sorted(set(found))
 
     def _mended(self, reason: str) -> VectorIndex | None:
         from ingest.writing import Writing

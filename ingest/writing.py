@@ -18,10 +18,10 @@ from ingest.database import FILE, connect
 from ingest.documents import Document
 from ingest.errors import LibraryBusy, LibraryError
 from ingest.folders import Found
-from ingest.index import IndexTrouble, VectorIndex, check_reachable, forget, rebuild
+from ingest.index import VectorIndex, check_reachable, forget
 from ingest.library import Failure, Library
 from ingest.staging import Staging, discard_staging
-from ingest.vectors import batches
+from ingest.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,7 +140,7 @@ class Writing:
         if changed or whole:
             added = self._one("SELECT count(*) FROM chunk WHERE id > ?", before)
             whole = whole or 2 * (added + len(gone)) > library.count()
-            self._bring_index_along(before, gone, whole, tell)
+            Upkeep(self).bring_along(before, gone, whole, tell)
 
     def _take_out(self, documents: Sequence[int]) -> list[int]:
         gone = [row[0] for d in documents for row in self.db.execute("SELECT id FROM chunk WHERE document = ?", (d,))]
@@ -181,66 +181,23 @@ class Writing:
     # The vector index
 
     def move_index(self, home: str) -> None:
-        """The vectors go to this Chroma server (or, where it is empty, into the library's folder) when next published."""
+        """When next published, the vectors go to this Chroma server; where it is empty, into the library's folder."""
         if home:
             check_reachable(home)
         old = self.library.index_home
-        self._set(chroma=home, index_clean=0)
+        self.set_meta(chroma=home, index_clean=0)
         forget(old, self.library.meta("id"))
 
     def rebuild_index(self, tell: Tell = lambda done, total: None) -> VectorIndex:
-        """A new index from the vectors in SQLite; it takes the old one's place when it is complete."""
-        library = self.library
-        serial = int(self._meta("index_serial")) + 1
-
-        def numbered() -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-            done, total = 0, self._one("SELECT count(*) FROM chunk")
-            for ids, vectors in batches(self.db, self._meta("embedder")):
-                yield ids, vectors
-                done += len(ids)
-                tell(done, total)
-
-        return rebuild(
-            library.index_home,
-            library.meta("id"),
-            serial,
-            int(self._meta("generation")),
-            numbered(),
-            done=lambda index: self._set(index_serial=serial, index_clean=1),
-        )
-
-    def _bring_index_along(self, before: int, gone: Sequence[int], whole: bool, tell: Tell) -> None:
-        """Readers see the new library already; until this is done they compare vectors themselves."""
-        try:
-            try:
-                if not whole:
-                    self._update_index(before, gone)
-            except IndexTrouble:
-                whole = True
-            if whole:
-                self.rebuild_index(tell).close()
-        except LibraryError as error:
-            self.library.notify(f"the vector index could not be written ({error}): it is mended when next used")
-
-    def _update_index(self, before: int, gone: Sequence[int]) -> None:
-        index = VectorIndex(self.library.index_home, self._meta("id"), int(self._meta("index_serial")))
-        try:
-            index.add(batches(self.db, self._meta("embedder"), after=before))
-            index.remove(gone)
-            index.stamp(int(self._meta("generation")))
-            self._set(index_clean=1)
-        finally:
-            index.close()
+        """A new index from the vectors in SQLite, open; it takes the old one's place when it is complete."""
+        return Upkeep(self).rebuild(tell)
 
     # Small things
 
     def _one(self, query: str, *values: object) -> int:
         return int(self.db.execute(query, values).fetchone()[0] or 0)
 
-    def _meta(self, key: str) -> str:
-        return str(self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
-
-    def _set(self, **values: object) -> None:
+    def set_meta(self, **values: object) -> None:
         with self._transaction():
             self._put(**values)
 
