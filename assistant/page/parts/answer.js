@@ -1,0 +1,179 @@
+// One question and its answer. `data` comes from assistant/page/view.py; what the reader does goes back as a trigger.
+
+function drawPassage(turn, passage) {
+  const place = turn.data.places[passage.place];
+  const card = button("passage", "", "", () => openPanel(turn.owner, passage.place));
+  card.dataset.place = passage.place;
+  const head = element("span", "line");
+  head.append(element("span", "title", place.title), element("span", "score", `${passage.words}, ${passage.percent} %`));
+  head.lastChild.title = "The chance that the answer stands in this passage, fitted on questions with known answers";
+  card.append(head, element("span", "path", place.path.join(" › ")), element("span", "start", passage.start));
+  return card;
+}
+
+function fold(className, summary, open) {
+  const node = element("details", className);
+  node.open = open;
+  node.append(element("summary", "", summary));
+  return node;
+}
+
+function drawFound(turn) {
+  const { passages, sentences, writing, status } = turn.data;
+  const cited = passages.filter((p) => p.cited);
+  const rest = passages.filter((p) => !p.cited);
+  const guides = new Set(passages.map((p) => turn.data.places[p.place].document)).size;
+  const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  if (writing && !cited.length) {
+    const node = fold("found", `Found ${count(passages.length, "passage")} in ${count(guides, "guide")}`, !sentences.length);
+    node.append(...passages.map((p) => drawPassage(turn, p)));
+    return node;
+  }
+  const summary = cited.length ? `${count(cited.length, "passage")} cited, ${rest.length} also found` : "Also found";
+  const node = fold("found", summary, turn.foundOpen || false);
+  node.ontoggle = () => (turn.foundOpen = node.open);
+  node.append(...cited.map((p) => drawPassage(turn, p)));
+  if (cited.length && rest.length) {
+    const also = fold("also", `Also found (${rest.length})`, false);
+    also.append(...rest.map((p) => drawPassage(turn, p)));
+    node.append(also);
+  } else node.append(...rest.map((p) => drawPassage(turn, p)));
+  return node;
+}
+
+function drawNearest(turn, into) {
+  const near = turn.data.nearest;
+  if (!near.length) return;
+  into.append(element("p", "lead", "The nearest there is to read:"));
+  const list = element("ul", "nearest");
+  for (const index of near) {
+    const place = turn.data.places[index];
+    const item = element("li");
+    const open = button("heading", "", "", () => openPanel(turn.owner, index));
+    open.dataset.place = index;
+    open.append(element("span", "title", place.path[place.path.length - 1] || place.title), element("span", "of", place.title));
+    item.append(open);
+    list.append(item);
+  }
+  into.append(list);
+}
+
+const STATES = { not_in_guides: "Not in the guides", refused: "The model declined to answer", failed: "Not finished" };
+
+function drawState(turn, into) {
+  const { status, detail } = turn.data;
+  if (!STATES[status]) {
+    if (detail) into.append(element("p", "detail", detail));
+    return;
+  }
+  const box = element("section", "state " + status);
+  box.append(element("h3", "", STATES[status]));
+  if (detail) box.append(element("p", "", detail));
+  if (status === "not_in_guides") drawNearest(turn, box);
+  into.append(box);
+}
+
+function drawConflicts(turn, into) {
+  for (const conflict of turn.data.conflicts) {
+    const box = element("section", "conflict");
+    box.append(element("h3", "", conflict.about || "The guides differ"));
+    const sides = element("div", "sides");
+    for (const side of conflict.sides) {
+      const node = element("div", "side");
+      node.append(element("span", "title", side.title), element("span", "sentence", side.text));
+      node.append(marks(turn, { notes: side.notes }));
+      sides.append(node);
+    }
+    box.append(sides);
+    into.append(box);
+  }
+}
+
+function drawMeta(turn) {
+  const meta = element("footer", "meta");
+  meta.append(element("span", "", turn.data.meta));
+  if (turn.data.copy) {
+    const copy = button("plain", "Copy", "Copy the answer with its footnotes", async () => {
+      const done = await copyText(turn.data.copy);
+      copy.textContent = done ? "Copied" : "Could not copy";
+      setTimeout(() => (copy.textContent = "Copy"), 1600);
+    });
+    meta.append(copy);
+  }
+  return meta;
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = element("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+function drawTurn(turn) {
+  const { data } = turn;
+  const article = element("article", data.writing ? "writing" : "");
+  article.setAttribute("aria-busy", String(data.writing));
+  article.append(element("h2", "question", data.question));
+  if (data.understood) article.append(element("p", "understood", `Understood as: ${data.understood}`));
+  const body = element("div", "answer");
+  turn.doubts = 0;
+  drawAnswer(turn, body);
+  drawConflicts(turn, body);
+  article.append(body);
+  if (data.writing) {
+    const wait = element("p", "wait", data.wait);
+    wait.setAttribute("role", "status");
+    article.append(wait);
+  } else drawState(turn, article);
+  if (data.passages.length) article.append(drawFound(turn));
+  if (!data.writing) article.append(drawMeta(turn));
+  return article;
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement;
+  const turn = (root.footnoteTurn ??= { open: -1, drawn: "" });
+  turn.data = data;
+  const find = (index) => root.querySelector(`[data-place="${index}"]`);
+  turn.owner = {
+    id: data.id,
+    like: root.host ?? root,
+    places: data.places,
+    notes: data.places.flatMap((place, i) => (place.n ? [i] : [])),
+    read: (place) => {
+      closePanel(false);
+      setTriggerValue("read", { document: place.document, start: place.start, end: place.end });
+    },
+    focus: (index) => find(index)?.focus(),
+    shown: (index) => {
+      turn.open = index;
+      for (const node of root.querySelectorAll(".note")) node.setAttribute("aria-expanded", String(+node.dataset.place === index));
+    },
+  };
+  if (panels.owner?.id === data.id) {
+    panels.owner = turn.owner;
+    themed(panels.host, turn.owner.like);
+  }
+  const drawing = JSON.stringify(data);
+  if (drawing !== turn.drawn) {
+    const held = root.activeElement?.dataset?.place;
+    const old = root.querySelector("article");
+    const drawn = drawTurn(turn);
+    if (old) old.replaceWith(drawn);
+    else root.append(drawn);
+    turn.drawn = drawing;
+    if (held !== undefined) find(held)?.focus({ preventScroll: true });
+  }
+  return () => {
+    if (panels.owner === turn.owner) closePanel(false);
+  };
+}

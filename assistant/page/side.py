@@ -1,0 +1,126 @@
+"""The panel beside every page: conversations, the writer, the guides, what answers took."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from assistant.page import guides, visit
+from assistant.page.parts import page_style
+from assistant.page.view import meta
+from assistant.page.writers import CLAUDE_MODELS, LABELS, missing
+from assistant.plain import neutralise
+from assistant.records import Answer
+from ingest.errors import FootnoteError
+from ingest.library import Library
+
+LISTED = 12  # conversations before the fold
+
+
+def panel(answers: list[Answer] | None = None) -> None:
+    st.html(page_style())
+    with st.sidebar:
+        st.html("<p class='footnote-name'>Footnote<sup>1</sup></p>")
+        try:
+            library = visit.library()
+            if st.button("New conversation", icon=":material/edit_square:", width="stretch", key="new"):
+                open_conversation(None)
+            _conversations()
+            st.divider()
+            _writer()
+            _guides(library)
+            _took(answers or [])
+        except FootnoteError as error:
+            st.caption(visit.label(str(error)))
+        if st.button("Evaluation", type="tertiary", icon=":material/monitoring:", key="evaluation"):
+            visit.go_to("evaluation")
+
+
+def open_conversation(name: str | None) -> None:
+    st.session_state.conversation = name
+    st.session_state.editing = None
+    visit.go_to("ask", **({"c": name} if name else {}))
+
+
+def _conversations() -> None:
+    owned = visit.conversations().owned(visit.owner())
+    current = st.session_state.get("conversation")
+    for conversation in owned[:LISTED]:
+        _entry(conversation.id, conversation.title, conversation.id == current)
+    if owned[LISTED:]:
+        with st.expander(f"{len(owned) - LISTED} older"):
+            for conversation in owned[LISTED:]:
+                _entry(conversation.id, conversation.title, conversation.id == current)
+
+
+def _entry(name: str, title: str, current: bool) -> None:
+    row = st.container(
+        horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"entry{'-now' if current else ''}-{name}"
+    )
+    if row.button(visit.label(neutralise(title)), key=f"open-{name}", type="tertiary", width="stretch") and not current:
+        open_conversation(name)
+    if current:
+        with row.popover("⋯", type="tertiary", key="conversation-menu"):
+            _manage(name, title)
+
+
+def _manage(name: str, title: str) -> None:
+    store, owner = visit.conversations(), visit.owner()
+    with st.form(f"rename-{name}", border=False):
+        new = st.text_input("Name", value=title, key=f"title-{name}")
+        if st.form_submit_button("Rename") and new.strip():
+            store.rename(owner, name, new)
+            st.rerun()
+    if st.button("Delete this conversation", icon=":material/delete:", key=f"delete-{name}"):
+        store.delete(owner, name)
+        open_conversation(None)
+
+
+def _writer() -> None:
+    """Which writer, and where it cannot write: why, and the field or command that makes it so."""
+    choice = visit.choice()
+    kinds = list(LABELS)
+    kind = st.selectbox(
+        "Who writes", kinds, kinds.index(choice.kind), format_func=LABELS.__getitem__, key="writer-kind"
+    )
+    choice = replace(choice, kind=kind)
+    if kind == "claude":
+        model = st.selectbox("Model", CLAUDE_MODELS, CLAUDE_MODELS.index(choice.model), key="writer-model")
+        key = st.text_input(
+            "API key", choice.key, type="password", key="writer-key", help="Kept until you leave, in memory only."
+        )
+        choice = replace(choice, model=model, key=key.strip())
+    elif kind == "llama":
+        choice = replace(choice, path=st.text_input("The model's folder", choice.path, key="writer-path").strip())
+    elif kind == "url":
+        choice = replace(
+            choice,
+            url=st.text_input("Address", choice.url, key="writer-url", placeholder="http://localhost:8000/v1").strip(),
+        )
+    st.session_state.choice = choice
+    if why := missing(choice):
+        st.caption(f":material/info: {visit.label(why)}")
+
+
+def _guides(library: Library) -> None:
+    documents, failures = library.documents(), library.failures()
+    failed = f", {len(failures)} not read" if failures else ""
+    with st.expander(f"{len(documents)} guides{failed}", icon=":material/library_books:"):
+        if guides.under_way():
+            return
+        guides.outcome()
+        guides.listing(library)
+        guides.upload("side")
+        guides.renewal(library)
+
+
+def _took(answers: list[Answer]) -> None:
+    if not answers:
+        return
+    with st.expander("What the answers took", icon=":material/timer:"):
+        for number, answer in enumerate(answers, 1):
+            st.caption(visit.label(f"{number}. {meta(answer)}"))
+        dollars = sum(answer.usage.get("dollars", 0) for answer in answers)
+        if dollars:
+            st.caption(visit.label(f"Together ${dollars:.4f}"))

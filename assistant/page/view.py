@@ -1,0 +1,184 @@
+"""An answer becomes what the browser draws: plain data, in which text is text and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from assistant.conversations import Turn
+from assistant.page.jobs import Answering
+from assistant.page.sources import Place, Sources, in_words
+from assistant.plain import neutralise
+from assistant.records import Answer, Footnote, Sentence
+from assistant.retrieve import Passage
+
+NEAREST = 4  # headings offered where the guides do not answer
+START_CHARACTERS = 220  # of a passage, in the list of what was found
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An answer, finished or not, with what the page adds to it."""
+
+    id: str
+    answer: Answer
+    texts: dict[str, str]
+    pending: str = ""
+    wait: str = ""  # what is going on, while it is being written
+
+
+def finished(turn: Turn) -> Shown:
+    answer = turn.answer or Answer(
+        turn.question, "failed", detail="This was interrupted before it was answered. Ask again."
+    )
+    return Shown(str(turn.id), answer, dict(turn.texts))
+
+
+def under_way(turn: int, job: Answering) -> Shown:
+    answer = Answer(
+        job.question, "answered", tuple(job.sentences), job.passages or (), job.model, understood=job.understood
+    )
+    return Shown(str(turn), answer, {}, job.pending, waiting(job))
+
+
+def waiting(job: Answering) -> str:
+    if job.passages is None:
+        return "Looking through the guides…"
+    seconds = int(job.seconds)
+    doing = "Writing…" if job.sentences or job.pending else f"Waiting for {job.model}…"
+    return doing if seconds < 3 else f"{doing} {seconds} s"
+
+
+def data(shown: Shown, sources: Sources) -> Data:
+    """All that `parts/answer.js` needs: opening a footnote asks nothing of us any more."""
+    answer, writing = shown.answer, bool(shown.wait)
+    notes = answer.footnotes
+    places = [_note(sources, shown.texts, number, note) for number, note in enumerate(notes, 1)]
+    places += [_passage_place(sources, passage) for passage in answer.passages]
+    understood = answer.understood if answer.understood.strip() != answer.question.strip() else ""
+    return {
+        "id": shown.id,
+        "question": neutralise(answer.question),
+        "understood": neutralise(understood),
+        "status": answer.status,
+        "detail": neutralise(answer.detail),
+        "writing": writing,
+        "wait": shown.wait,
+        "sentences": [_sentence(answer, notes, sentence) for sentence in answer.sentences],
+        "pending": neutralise(shown.pending),
+        "places": places,
+        "passages": [_passage(p, len(notes) + i, _is_cited(p, notes)) for i, p in enumerate(answer.passages)],
+        "nearest": _nearest(answer, len(notes)) if answer.status == "not_in_guides" else [],
+        "conflicts": conflicts(answer, notes),
+        "meta": "" if writing else meta(answer),
+        "copy": neutralise(answer.to_markdown()) if answer.sentences and not writing else "",
+    }
+
+
+def meta(answer: Answer) -> str:
+    """What the answer took, in one line."""
+    usage, parts = answer.usage, [answer.model]
+    if "total" in answer.seconds:
+        parts.append(f"{answer.seconds['total']:.2f} s")
+    if usage.get("input_tokens") or usage.get("output_tokens"):
+        parts.append(f"{usage.get('input_tokens', 0):,.0f} + {usage.get('output_tokens', 0):,.0f} tokens")
+    if "dollars" in usage:
+        parts.append(f"${usage['dollars']:.4f}")
+    return " · ".join(parts)
+
+
+def conflicts(answer: Answer, notes: Sequence[Footnote]) -> list[Data]:
+    """Where guides differ: what each says, side by side, by name."""
+    return [
+        {
+            "about": neutralise(conflict.about),
+            "sides": [
+                {"text": neutralise(n.quote), "title": neutralise(n.title), "notes": _numbers(notes, [n])}
+                for n in conflict.sides
+            ],
+        }
+        for conflict in getattr(answer, "conflicts", ())
+    ]
+
+
+def _sentence(answer: Answer, notes: Sequence[Footnote], sentence: Sentence) -> Data:
+    text = neutralise(sentence.text)
+    return {
+        "text": text,
+        "supported": sentence.supported,
+        "why": neutralise(sentence.why),
+        "notes": _numbers(notes, sentence.footnotes),
+        "header": neutralise(_header(answer, sentence)) if text.lstrip().startswith("|") else "",
+        "code": _is_code(answer, sentence),
+    }
+
+
+def _numbers(notes: Sequence[Footnote], of: Sequence[Footnote]) -> list[int]:
+    return [notes.index(note) + 1 for note in of if note in notes]
+
+
+def _passage_of(answer: Answer, note: Footnote) -> Passage | None:
+    inside = (p for p in answer.passages if p.document == note.document and p.start <= note.start < p.end)
+    return next(inside, None)
+
+
+def _header(answer: Answer, sentence: Sentence) -> str:
+    """The header row of the table that a row was taken from: without it the row means little."""
+    passage = _passage_of(answer, sentence.footnotes[0]) if sentence.footnotes else None
+    return passage.header if passage else ""
+
+
+def _is_code(answer: Answer, sentence: Sentence) -> bool:
+    """Whether the sentence is a line of code, taken from a guide as it stands."""
+    for note in sentence.footnotes:
+        passage = _passage_of(answer, note)
+        units = passage.units if passage else ()
+        if (
+            any(u.start == note.start and u.kind == "code" for u in units)
+            and sentence.text.strip() == note.quote.strip()
+        ):
+            return True
+    return False
+
+
+def _is_cited(passage: Passage, notes: Sequence[Footnote]) -> bool:
+    return any(n.document == passage.document and passage.start <= n.start < passage.end for n in notes)
+
+
+def _note(sources: Sources, texts: dict[str, str], number: int, note: Footnote) -> Data:
+    was = texts.get(note.document, "")
+    return _drawn(
+        sources.place(note.document, note.title, note.section, note.start, note.end, note.quote, was), str(number)
+    )
+
+
+def _passage_place(sources: Sources, passage: Passage) -> Data:
+    p = passage
+    return _drawn(sources.place(p.document, p.title, p.section, p.start, p.end, p.text), "")
+
+
+def _drawn(place: Place, number: str) -> Data:
+    title, path = neutralise(place.title), [neutralise(step) for step in place.path if step != place.title]
+    return {**asdict(place), "title": title, "path": path, "n": number}
+
+
+def _passage(passage: Passage, place: int, cited: bool) -> Data:
+    start = " ".join(neutralise(passage.text).split())
+    return {
+        "place": place,
+        "cited": cited,
+        "percent": round(100 * passage.score),
+        "words": in_words(passage.score),
+        "start": start if len(start) <= START_CHARACTERS else start[:START_CHARACTERS].rstrip() + "…",
+    }
+
+
+def _nearest(answer: Answer, first: int) -> list[int]:
+    """The best passage of each of the nearest sections."""
+    seen: dict[tuple[str, str], int] = {}
+    for i, passage in enumerate(answer.passages):
+        seen.setdefault((passage.document, passage.section), first + i)
+    return list(seen.values())[:NEAREST]

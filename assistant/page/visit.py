@@ -1,0 +1,137 @@
+"""Who is visiting, where they are, and what the server keeps for all visits."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from assistant.conversations import Conversations
+from assistant.page.sources import Sources
+from assistant.page.writers import Choice, writer
+from ingest.database import FILE
+from ingest.library import Library
+
+if TYPE_CHECKING:
+    from assistant.answer import Assistant
+    from assistant.page.jobs import Answering, Ingesting
+
+COOKIE = "footnote_owner"
+_MARK = re.compile(r"[A-Za-z0-9_-]{20,64}")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>&^=\"'])")
+
+
+def place() -> Path:
+    return Path(os.environ.get("FOOTNOTE_LIBRARY", "library"))
+
+
+def owner() -> str:
+    """The mark that this browser bears, or a new one: it tells whose conversations are whose."""
+    if "owner" not in st.session_state:
+        mark = st.context.cookies.get(COOKIE, "")
+        st.session_state.owner = mark if _MARK.fullmatch(mark) else secrets.token_urlsafe(24)
+    return str(st.session_state.owner)
+
+
+def library() -> Library:
+    return assistant().library
+
+
+def assistant() -> Assistant:
+    """The one that quotes; raises LibraryError where there is no library."""
+    file = place() / FILE
+    return _assistant(str(place()), file.stat().st_ino if file.exists() else 0)
+
+
+def sources() -> Sources:
+    library = assistant().library
+    return _sources(library, str(place()), (place() / FILE).stat().st_ino)
+
+
+def conversations() -> Conversations:
+    return _conversations(str(place()), (place() / FILE).stat().st_ino)
+
+
+def answering() -> dict[int, Answering]:
+    """The answers being written, of all visits, by turn."""
+    return _answering(str(place()))
+
+
+def ingesting() -> dict[str, Ingesting]:
+    """The one ingest under way, if any: a library has one writer."""
+    return _ingesting(str(place()))
+
+
+def choice() -> Choice:
+    return st.session_state.get("choice", Choice())
+
+
+def chosen() -> Assistant:
+    """The assistant with the writer of this visit."""
+    from assistant.answer import Assistant
+
+    plain, wanted = assistant(), choice()
+    if wanted.kind == "quotes":
+        return plain
+    kept = st.session_state.get("assistant")
+    if kept is None or kept[0] != (wanted, id(plain)):
+        own = Assistant(plain.library, writer(wanted))
+        own.retriever = plain.retriever
+        st.session_state.assistant = kept = ((wanted, id(plain)), own)
+    own_assistant: Assistant = kept[1]
+    return own_assistant
+
+
+def label(text: str) -> str:
+    """Text for a button or a line of Streamlit's, which take Markdown: every character stands for itself."""
+    line = " ".join(text.split())
+    line = re.sub(r"([:@])(?=\S)", "\\1\u200b", line)  # no address, no :emoji:, no :red[…]
+    line = re.sub(r"(?i)\b(www)(\.)", "\\1\u200b\\2", line)
+    return _SPECIAL.sub(r"\\\1", line)
+
+
+def go_to(page: str, **query: Any) -> None:
+    from assistant.page.site import pages
+
+    st.switch_page(pages()[page], query_params={name: str(value) for name, value in query.items()})
+
+
+@st.cache_resource(show_spinner=False)
+def _assistant(place: str, inode: int) -> Assistant:
+    from assistant.answer import Assistant
+
+    assistant = Assistant(place)
+    # Models load while the visitor reads the page and types; what goes wrong with them is said with the first question.
+    threading.Thread(target=_warmed, args=(assistant,), daemon=True).start()
+    return assistant
+
+
+def _warmed(assistant: Assistant) -> None:
+    with suppress(Exception):
+        assistant.search("warm", k=1)
+
+
+@st.cache_resource(show_spinner=False)
+def _sources(_library: Library, place: str, inode: int) -> Sources:
+    return Sources(_library)
+
+
+@st.cache_resource(show_spinner=False)
+def _conversations(place: str, inode: int) -> Conversations:
+    return Conversations(place)
+
+
+@st.cache_resource(show_spinner=False)
+def _answering(place: str) -> dict[int, Answering]:
+    return {}
+
+
+@st.cache_resource(show_spinner=False)
+def _ingesting(place: str) -> dict[str, Ingesting]:
+    return {}
