@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assistant import commands
+from assistant.evaluation import command as evaluation
 from ingest.errors import FootnoteError
 
 
@@ -112,6 +113,7 @@ def _more(add, library) -> None:  # type: ignore[no-untyped-def]
     p.add_argument("--port", type=int, default=8501)
     p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")
     p.set_defaults(run=commands.chat)
+    evaluation.add_arguments(add("evaluate", parents=[library], help="how good it is, and whether it got better"))
 
 
 if __name__ == "__main__":

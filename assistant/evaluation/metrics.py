@@ -33,7 +33,14 @@ HITS = (1, 5, 10)
 METRICS: tuple[Metric, ...] = (
     *(Metric(f"all_facts_{n}", f"All facts within {n:,} characters of passages", "retrieval") for n in WITHIN),
     *(Metric(f"facts_{n}", f"Facts within {n:,} characters, share", "retrieval") for n in WITHIN),
-    *(Metric(f"hit_{n}", f"Evidence among the first {n}", "retrieval") for n in HITS),
+    *(
+        Metric(
+            f"hit_{n}",
+            f"Evidence among the first {n} passages" if n > 1 else "Evidence in the first passage",
+            "retrieval",
+        )
+        for n in HITS
+    ),
     Metric("mrr", "Reciprocal rank of the evidence", "retrieval", unit="number"),
     Metric("ndcg_10", "nDCG@10", "retrieval", unit="number"),
     Metric("all_facts", "All facts in the answer", "answers"),
@@ -73,4 +80,5 @@ def shown(value: float, unit: Unit) -> str:
         return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
     if unit == "dollars":
         return f"${value:.4f}"
-    return f"{value:.0f}" if abs(value) >= 100 or value == 0 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    digits = 0 if abs(value) >= 100 or value == 0 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"

@@ -87,11 +87,10 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
 def changed(before: Sequence[Prediction], after: Sequence[Prediction]) -> list[str]:
     """One line for each answer that is not the same as before; how long it took does not count."""
     old = {prediction.key: prediction for prediction in before}
-    lines = [f"{p.model}, {p.question.id}: was not asked before" for p in after if p.key not in old]
-    for prediction in after:
-        if prediction.key in old and (what := _differences(old[prediction.key], prediction)):
-            lines.append(f"{prediction.model}, {prediction.question.id}: other {', '.join(what)}")
-    return lines
+    found = [
+        (p, _differences(old[p.key], p) if p.key in old else ["answer, since it was not asked then"]) for p in after
+    ]
+    return [f"{p.model}, {p.question.id}: other {', '.join(what)}" for p, what in found if what]
 
 
 def _differences(before: Prediction, after: Prediction) -> list[str]:

@@ -49,7 +49,7 @@ def _are_in(question: Question, passages: Sequence[Passage]) -> bool:
     """Whether the passages hold all the facts or all the evidence."""
     if question.facts and facts_in("\n".join(p.text for p in passages), question.facts) == 1.0:
         return True
-    return bool(question.evidence) and all(_first_rank(piece, passages) for piece in pieces(question))
+    return bool(question.evidence) and all(first_rank(piece, passages) for piece in pieces(question))
 
 
 def right(measures: Measures) -> bool:
@@ -70,7 +70,7 @@ def _retrieval(question: Question, passages: Sequence[Passage]) -> dict[str, flo
     if question.evidence:
         if any(not evidence.quote for evidence in question.evidence):
             passages = _one_a_document(passages)
-        ranks = [_first_rank(piece, passages) for piece in pieces(question)]
+        ranks = [first_rank(piece, passages) for piece in pieces(question)]
         first = min(filter(None, ranks), default=0)
         found |= {f"hit_{n}": float(0 < first <= n) for n in HITS}
         found["mrr"] = 1 / first if 0 < first <= DEEP else 0.0
@@ -95,7 +95,7 @@ def pieces(question: Question) -> list[list[Evidence]]:
     ]
 
 
-def _first_rank(piece: Sequence[Evidence], passages: Sequence[Passage]) -> int:
+def first_rank(piece: Sequence[Evidence], passages: Sequence[Passage]) -> int:
     """The rank of the first passage that covers a piece of evidence, from 1; 0 if none does."""
     for rank, passage in enumerate(passages, 1):
         if any(covers(passage, evidence) for evidence in piece):

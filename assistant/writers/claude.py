@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -84,7 +84,7 @@ class Claude:
         return json.dumps(self.body(request), indent=2, ensure_ascii=False)
 
     def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
-        answer, client = _Answer(request, self.model), self._client()
+        answer, client = _Answer(request, self.model), self.client()
         import anthropic
 
         try:
@@ -103,7 +103,13 @@ class Claude:
             answer.broken = f"the connection to claude broke: {_line(error)}"
         yield answer.stop()
 
-    def _client(self) -> Any:
+    def read(self, request: Request, events: Iterable[Any]) -> Iterator[Text | Cite | Stop]:
+        """What the events of an answer say that came by another way."""
+        answer = _Answer(request, self.model)
+        yield from (part for event in events for part in answer.read(event))
+        yield answer.stop()
+
+    def client(self) -> Any:
         key, token = (
             os.environ.get(name, "").strip() or None for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
         )
