@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.decide import decide
+from assistant.evidence import score_units
 from assistant.followups import understand
 from assistant.proving import Draft
 from assistant.records import Answer, Passages, Proved, Sentence, Status, Written
-from assistant.retrieve import Passage, Retriever
+from assistant.retrieve import Found, Passage, Retriever, open_embedder
 from assistant.writers import Cite, Request, Stop, Text, Turn, Writer
 from ingest.errors import WriterError
 from ingest.library import Library
@@ -36,7 +37,9 @@ PASSAGES = 8  # that a writer is given
 class Assistant:
     """Answers from one library. One instance serves many threads and users; it remembers nothing between calls."""
 
-    def __init__(self, library: str | Path = "library", model: str | Writer = "quotes", *, rerank: bool = True) -> None:
+    def __init__(
+        self, library: str | Path | Library = "library", model: str | Writer = "quotes", *, rerank: bool = True
+    ) -> None:
         self.library = library if isinstance(library, Library) else Library(library)
         self.retriever = Retriever(self.library, rerank=rerank)
         self._model = model
@@ -67,6 +70,7 @@ class Assistant:
         started = time.perf_counter()
         understood = understand(question, _questions(history))
         found = self.retriever.find(understood, PASSAGES)
+        evidence = self._evidence(found)
         retrieved = time.perf_counter()
         answer = Answer(
             question=question,
@@ -76,9 +80,9 @@ class Assistant:
             model=self._name(),
         )
         yield Passages(found.passages, understood.text)
-        verdict = decide(found, strict=self._name() == "quotes")
+        verdict = decide(found, evidence, strict=self._name() == "quotes")
         if verdict.answerable:
-            request = Request(understood.text, found.passages, _turns(history))
+            request = Request(understood.text, found.passages, _turns(history), evidence)
             answer = yield from self._write(answer, request)
         else:
             answer = replace(answer, status="not_in_guides", detail=verdict.reason + self._excuses())
@@ -97,6 +101,10 @@ class Assistant:
         from assistant.langchain import runnable
 
         return runnable(self)
+
+    def _evidence(self, found: Found) -> tuple[tuple[float, ...], ...]:
+        embedder = open_embedder(self.library.meta("embedder_name"))
+        return score_units(found.understood.text, found.query, found.passages, embedder)
 
     def _name(self) -> str:
         return self._model if isinstance(self._model, str) else self._model.name
@@ -120,9 +128,7 @@ class Assistant:
         yield from map(Proved, rest)
         sentences = tuple(draft.sentences)
         status, detail = _outcome(stop, sentences)
-        return replace(
-            answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self._name()
-        )
+        return replace(answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self._name())
 
     def _excuses(self) -> str:
         """What else may be why nothing was found: files that failed, a folder that is newer than the library."""

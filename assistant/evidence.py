@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assistant.expects import expected, holds
-from assistant.ranking import Query
+from assistant.ranking import Query, chance
 from assistant.retrieve import Passage
 from ingest.chunks import Unit
 from ingest.words import terms
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from assistant.ranking import Features
     from ingest.embed import Embedder
 
 
@@ -30,39 +30,43 @@ def in_context(passage: Passage, unit: Unit) -> str:
     return "\n".join(filter(None, (heading, header, unit_text(passage, unit))))
 
 
-def unit_features(
-    question: str, query: Query, passages: Sequence[Passage], embedder: Embedder
-) -> dict[str, NDArray[np.float64]]:
+def unit_features(question: str, query: Query, passages: Sequence[Passage], embedder: Embedder) -> Features:
     """One row for each unit of each passage, in order."""
-    pairs = [(p, rank, u, i) for rank, p in enumerate(passages) for i, u in enumerate(p.units)]
-    texts = [unit_text(p, u) for p, _, u, _ in pairs]
-    vectors = embedder.embed([question, *(in_context(p, u) for p, _, u, _ in pairs)])
+    pairs = [(rank, i) for rank, p in enumerate(passages) for i in range(len(p.units))]
+    if not pairs:
+        return {}
+    vectors = embedder.embed([question, *(in_context(passages[r], passages[r].units[i]) for r, i in pairs)])
     asked = expected(question)
-    rows = [_row(query, asked, question, text, p, rank, u, i) for (p, rank, u, i), text in zip(pairs, texts, strict=True)]
-    features = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
-    features["cosine"] = (vectors[1:] @ vectors[0]).astype(np.float64)
-    return features
+    rows = [_row(query, asked, question, passages[rank], rank, i) for rank, i in pairs]
+    features = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return features | {"cosine": (vectors[1:] @ vectors[0]).astype(np.float64)}
 
 
-def _row(
-    query: Query, asked: frozenset[str], question: str, text: str, p: Passage, rank: int, u: Unit, i: int
-) -> Mapping[str, float]:
-    inside, beside = set(terms(text)), set(terms(f"{p.section} {p.header}"))
-    in_unit = sum(w for t, w in query.weights.items() if t in inside) / query.total
-    anywhere = sum(w for t, w in query.weights.items() if t in inside or t in beside) / query.total
-    kinds = asked & {"figure", "date", "name", "code", "reason", "definition"}
+def _row(query: Query, asked: frozenset[str], question: str, p: Passage, rank: int, i: int) -> dict[str, float]:
+    unit = p.units[i]
+    text = unit_text(p, unit)
+    inside = set(terms(text))
+    kinds = asked - {"list"}
     return {
-        "in_unit": in_unit,
-        "anywhere": anywhere,
-        "passage": float(np.log(p.score / (1 - p.score + 1e-9) + 1e-9)),
+        "in_unit": query.found(inside),
+        "anywhere": query.found(inside | set(terms(f"{p.section} {p.header}"))),
+        "passage": math.log(p.score + 1e-6),
         "top": float(rank == 0),
-        "fits": float(all(holds(kind, text, question) for kind in kinds)) if kinds else 0.5,
-        "heading": float(u.kind == "heading"),
-        "row": float(u.kind == "row"),
-        "code": float(u.kind == "code"),
-        "code_asked": float(u.kind == "code" and "code" in asked),
-        "item_asked": float(u.kind == "item" and "list" in asked),
+        "fits": sum(holds(kind, text, question) for kind in kinds) / len(kinds) if kinds else 0.5,
+        "heading": float(unit.kind == "heading"),
+        "row": float(unit.kind == "row"),
+        "code": float(unit.kind == "code"),
+        "code_asked": float(unit.kind == "code" and "code" in asked),
+        "item_asked": float(unit.kind == "item" and "list" in asked),
         "lead_in": float(text.rstrip().endswith(":")),
-        "short": float(len(text) < 40),
-        "first": float(i == 0),
+        "header": float(text.strip() == p.header),
     }
+
+
+def score_units(
+    question: str, query: Query, passages: Sequence[Passage], embedder: Embedder
+) -> tuple[tuple[float, ...], ...]:
+    """The chance of each unit of each passage to be (part of) the answer."""
+    features = unit_features(question, query, passages, embedder)
+    chances = iter(chance(features, "unit").tolist() if features else ())
+    return tuple(tuple(next(chances) for _ in p.units) for p in passages)

@@ -4,40 +4,58 @@ from __future__ import annotations
 
 import re
 
-_ASKED = {
-    "figure": r"\bhow (?:many|much|long|big|large|far|fast|old|often|high|deep|tall|small|expensive)\b|\b(?:salar(?:y|ies)|pay|paid|"
-    r"earn\w*|costs?|prices?|pricing|percent\w*|share|rate|ratio|number of|amount|size of|budget|wage|rating|rated|score[sd]?|"
-    r"accura\w+ (?:of|gain)|default value|value of|set to)\b|%|\bhow (?:many|much)\b|\bwhat (?:range|fraction|proportion|version)\b",
-    "date": r"\bwhen\b|\b(?:what|which|in what|in which) (?:year|date|month|decade|day)\b|\bhow (?:old|recent)\b|\bsince\b",
-    "name": r"\bwho\b|\bwhose\b|\b(?:which|what) (?:company|companies|person|author|lab|library|libraries|framework|tool|tools|model"
-    r"|models|algorithm|algorithms|architecture|course|courses|book|books|website|platform|platforms|dataset|method|function"
-    r"|class|package|optimi[sz]er|guide)\b",
-    "code": r"\bcode\b|\bsnippet\b|\bsyntax\b|\bhow (?:do|can|would|to|does one)\b.*\b(?:python|pytorch|torch|tensorflow|keras|sklearn|"
-    r"scikit|numpy|pandas|load|import|install|call|instantiate|define|implement|write|train|fit|save|log|split|set up|create|"
-    r"build|run)\b|\b(?:which|what) (?:function|argument|parameter|class|command|import|method|call)\b|\w+_\w+|\w\(\)|\bpip\b",
-    "list": r"\b(?:list|name|enumerate|give)\b.*\b\w+s\b|\b(?:what|which) (?:are|were)\b|\b(?:types|kinds|steps|stages|ways|reasons|examples|"
-    r"advantages|disadvantages|pros|cons|applications|benefits|differences|components|parts|skills|tools|options|challenges|limitations"
-    r"|trends|things|factors|requirements|use cases|topics|courses|projects|books|companies|families|frameworks|algorithms|methods)\b",
-    "reason": r"\bwhy\b|\bhow come\b|\bwhat for\b|\breasons?\b",
-    "definition": r"^\W*(?:so )?(?:what(?:'s| is| are| does)|define|meaning of|explain)\b(?!.*\b(?:of|for|in|between|by|salary|cost)\b)|\bstand(?:s)? for\b",
-}
-_EXPECTED = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _ASKED.items()}
-_HELD = {
-    "figure": re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|dozen|half|third|quarter|hundreds|thousands|"
-                         r"millions|billions|twice|double)\b", re.IGNORECASE),
-    "date": re.compile(r"\b(?:19|20)\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b",
-                       re.IGNORECASE),
-    "name": re.compile(r"(?<!^)(?<![.!?] )\b[A-Z][\w-]+|\b[A-Z]{2,}\b|`[^`]+`"),
-    "code": re.compile(r"\w\(|\w=\S|\bimport \w|[\w]_[\w]|`[^`]+`|\.\w+\("),
-    "reason": re.compile(r"\b(?:because|since|so that|therefore|thus|due to|as it|which (?:makes|means|lets|allows)|so|to avoid|"
-                         r"prevents?|allows?|reduces?|helps?|leads? to|in order to)\b", re.IGNORECASE),
-    "definition": re.compile(r"\b(?:is|are|means|refers to|stands for|describes|called|known as)\b", re.IGNORECASE),
-}
+_UNITS_OF_MEASURE = "many much long big large far fast old often high deep tall small expensive"
+_MEASURED = """salary salaries pay paid earn earns wage cost costs price prices pricing budget percent percentage share rate ratio
+    rating rated score accuracy amount size number fraction proportion range version"""
+_NAMED = """company person author lab library framework tool model algorithm architecture course book website platform dataset
+    method function class package optimizer optimiser guide language service"""
+_LISTED = """types kinds steps stages ways reasons examples advantages disadvantages pros cons applications benefits
+    differences components parts skills tools options challenges limitations trends things factors requirements topics
+    courses projects books companies families frameworks algorithms methods criteria roles industries jobs"""
+_NUMBER_WORDS = """one two three four five six seven eight nine ten twelve dozen half third quarter hundreds thousands millions
+    billions twice double"""
+_REASON_WORDS = """because since therefore thus prevents prevent allows allow reduces reduce helps help leads lead makes make
+    lets avoid avoids so"""
+_MONTHS = "january february march april may june july august september october november december"
+
+
+def _any(words: str, plural: str = "") -> str:
+    return rf"\b(?:{'|'.join(words.split())}){plural}\b"
+
+
+def _compiled(patterns: dict[str, str], flags: re.RegexFlag = re.IGNORECASE) -> dict[str, re.Pattern[str]]:
+    return {kind: re.compile(pattern, flags) for kind, pattern in patterns.items()}
+
+
+_ASKED = _compiled(
+    {
+        "figure": rf"\bhow {_any(_UNITS_OF_MEASURE)}|{_any(_MEASURED)}|%",
+        "date": r"\bwhen\b|\b(?:what|which) (?:year|date|month|decade|day)\b|\bhow (?:old|recent)\b",
+        "name": rf"\bwho(?:se)?\b|\b(?:which|what|name an?) {_any(_NAMED, '(?:s|es)?')}|\bwhich (?:companies|libraries)\b",
+        "code": r"\bcode\b|\bsnippet\b|\bsyntax\b|\w_\w|\w\(\)|\bpip\b"
+        r"|\b(?:what|which) (?:argument|parameter|command|import|call|line)s?\b"
+        r"|\bhow (?:do|can|would|to)\b.*\b(?:python|pytorch|torch|tensorflow|keras|sklearn|scikit|numpy|pandas|load|import"
+        r"|install|call|define|implement|train|fit|save|log|split|create|build|run)\b",
+        "list": rf"\b(?:list|name|enumerate|give)\b.*\b\w+s\b|\b(?:what|which) (?:are|were)\b|{_any(_LISTED)}",
+        "reason": r"\bwhy\b|\bhow come\b|\bwhat for\b|\breasons?\b",
+        "definition": r"^\W*(?:so )?(?:what(?:'s| is| are| does)|define|meaning of|explain)\s+(?:an? |the )?[\w-]+(?: [\w-]+)?"
+        r"(?: mean)?\W*$|\bstands? for\b",
+    }
+)
+_HELD = _compiled(
+    {
+        "figure": rf"\d|{_any(_NUMBER_WORDS)}",
+        "date": rf"\b(?:19|20)\d\d\b|{_any(_MONTHS)}",
+        "code": r"\w\(|\w=\S|\bimport \w|\w_\w|`[^`]+`|\.\w+\(",
+        "reason": _any(_REASON_WORDS),
+        "definition": r"\b(?:is|are|means|refers to|stands for|describes|called|known as)\b",
+    }
+) | _compiled({"name": r"(?<!^)(?<![.!?] )\b[A-Z][\w-]+|\b[A-Z]{2,}\b|`[^`]+`"}, re.NOFLAG)
 
 
 def expected(question: str) -> frozenset[str]:
     """The kinds of answer that a question asks for; often none can be told."""
-    return frozenset(kind for kind, pattern in _EXPECTED.items() if pattern.search(question))
+    return frozenset(kind for kind, pattern in _ASKED.items() if pattern.search(question))
 
 
 def holds(kind: str, unit: str, question: str) -> bool:

@@ -25,7 +25,7 @@ _FEW = 2  # a question with no more content words than this hardly stands alone 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """`text` is the question as it is taken to be; `topic` the earlier question that it leans on, or empty."""
+    """`text` is the question as it is taken to be; `topic` what was asked before that it leans on, or empty."""
 
     question: str
     topic: str = ""
@@ -36,25 +36,20 @@ class Understood:
 
 
 def understand(question: str, history: Sequence[str]) -> Understood:
-    """The question, with the earlier one that it leans on in front if it cannot stand alone."""
+    """The question, with what it leans on in front if it cannot stand alone: the last question that could, and the one
+    just before, where that is another."""
     topic = ""
     for earlier in history:
-        topic = _topic(earlier, topic)
-    return Understood(question, topic if topic and leans(question) else "")
+        if not topic or not leans(earlier):
+            topic = earlier
+    if not topic or not leans(question):
+        return Understood(question)
+    before = history[-1]
+    return Understood(question, topic if topic == before else f"{topic} {before}")
 
 
 def leans(question: str) -> bool:
     """Whether a question points back to what was said before it."""
-    if _CONTINUING.search(question):
+    if _CONTINUING.search(question) or _POINTING.search(_IDLE.sub("", question)):
         return True
-    bare = _PLEONASTIC.sub("", question)
-    inner = [m for m in _POINTING.finditer(bare)]
-    content = [t for t in content_terms(question) if t not in STOPWORDS]
-    return bool(inner) or len(content) <= _FEW
-
-
-def _topic(earlier: str, before: str) -> str:
-    """What a conversation is about after one more question."""
-    if before and leans(earlier):
-        return before
-    return earlier
+    return len([term for term in content_terms(question) if term not in STOPWORDS]) <= _FEW

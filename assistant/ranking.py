@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +21,12 @@ from ingest.library import Words
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-K1, B = 1.2, 0.5  # BM25: B below the usual .75, since chunks are of like length by construction
-BESIDE = 0.6  # what a match in title, section or table header counts, against one in the text
+    Features = dict[str, NDArray[np.float64]]
+
+
+# Chosen on three question sets together (NOTES.md, "Fusing words and meaning"); the square since two words of three say
+# more than twice what one says.
+IN_TEXT, ANYWHERE = 0.3, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,45 +34,68 @@ class Query:
     """The question's terms with their weight (rarity times trust: a term from an earlier question counts less)."""
 
     weights: Mapping[str, float]
-    alternatives: Mapping[str, Sequence[tuple[str, ...]]]  # term -> other ways to say it, each a few terms
+    alternatives: Mapping[str, Sequence[tuple[str, ...]]]  # term -> other ways to say it, each one or more terms
 
     @property
     def total(self) -> float:
         return sum(self.weights.values()) or 1.0
+
+    def found(self, terms: set[str]) -> float:
+        """The share of the question's weight that stands among these terms, in one form or another."""
+        return sum(weight for term, weight in self.weights.items() if self.has(term, terms)) / self.total
+
+    def has(self, term: str, terms: set[str]) -> bool:
+        return term in terms or any(terms.issuperset(other) for other in self.alternatives.get(term, ()))
 
 
 def rarity(frequency: int, chunks: int) -> float:
     return math.log(1 + (chunks - frequency + 0.5) / (frequency + 0.5))
 
 
-def lexical(query: Query, words: Words, average: float) -> tuple[float, float, float]:
-    """BM25 over text and context, and the share of the question's weight that is found in the text, and anywhere."""
-    counts = Counter(words.text)
-    beside = set(words.beside)
-    norm = K1 * (1 - B + B * len(words.text) / average)
-    score = in_text = anywhere = 0.0
-    for term, weight in query.weights.items():
-        f = float(counts[term])
-        others = query.alternatives.get(term, ())
-        if not f and any(all(t in counts for t in other) for other in others):
-            f = 1.0
-        near = term in beside or any(all(t in beside for t in other) for other in others)
-        in_text += weight * (f > 0)
-        anywhere += weight * (f > 0 or near)
-        f += BESIDE * near
-        score += weight * f * (K1 + 1) / (f + norm)
-    return score, in_text / query.total, anywhere / query.total
+def lexical(query: Query, words: Words) -> tuple[float, float]:
+    """The share of the question's weight in the chunk's text, and in the text or beside it."""
+    text = set(words.text)
+    return query.found(text), query.found(text | set(words.beside))
+
+
+def fused(
+    cosine: NDArray[np.float64], in_text: NDArray[np.float64], anywhere: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Meaning and words as one score. Words count by the share of the question that is found, which is near 1 only where
+    they decide; BM25 or ranks, which always name a winner, made questions in other words than the guide's worse."""
+    return cosine + IN_TEXT * in_text**2 + ANYWHERE * anywhere
 
 
 @lru_cache(maxsize=1)
-def calibration() -> dict[str, dict[str, float]]:
-    file = Path(__file__).with_name("calibration.json")
-    loaded: dict[str, dict[str, float]] = json.loads(file.read_text())
+def calibration() -> dict[str, Any]:
+    """Weights and thresholds, as fitted."""
+    loaded: dict[str, Any] = json.loads(Path(__file__).with_name("calibration.json").read_text("utf-8"))
     return loaded
 
 
-def logistic(features: Mapping[str, NDArray[np.float64]], model: str) -> NDArray[np.float64]:
+def chance(features: Mapping[str, NDArray[np.float64]], model: str) -> NDArray[np.float64]:
     """The fitted chance for each row of features."""
     weights = calibration()[model]
-    total = sum(weights[name] * column for name, column in features.items()) + weights["bias"]
-    return np.asarray(1.0 / (1.0 + np.exp(-total)))
+    total = sum(
+        (weights[name] * features[name] for name in weights if name != "bias"), start=np.float64(weights["bias"])
+    )
+    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(total))))
+
+
+def logit(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(chances, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(clipped / (1 - clipped)))
+
+
+def diverse(scores: NDArray[np.float64], documents: Sequence[str], k: int, penalty: float) -> list[int]:
+    """The best k rows, best first; one more from a document that has been chosen before has to be better by `penalty`."""
+    chosen: list[int] = []
+    taken: dict[str, int] = {}
+    left = np.asarray(scores, dtype=np.float64).copy()
+    for _ in range(min(k, len(left))):
+        lowered = left - penalty * np.array([min(taken.get(d, 0), 2) for d in documents])
+        best = int(np.argmax(lowered))
+        chosen.append(best)
+        taken[documents[best]] = taken.get(documents[best], 0) + 1
+        left[best] = -np.inf
+    return chosen

@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assistant.followups import Understood, understand
-from assistant.ranking import Query, lexical, logistic, rarity
-from ingest.chunks import Chunk, Unit, beside
+from assistant.ranking import Query, chance, diverse, fused, lexical, logit, rarity
+from ingest.chunks import Chunk, Unit
 from ingest.errors import LibraryError
 from ingest.words import content_terms, terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from assistant.ranking import Features
     from assistant.rerank import Reranker
     from ingest.embed import Embedder
     from ingest.library import Library
 
 CANDIDATES = 60  # from each of the two first stages
-RERANKED = 20
+RERANKED = 20  # that the reranker reads
+SURE, CLEAR = 0.9, 0.5  # it is not asked where the first is this likely and this far ahead of the second
+DIVERSITY = 0.4  # of log-odds: another passage of the same guide has to be this much better than one of another guide
+MOST_TERMS = 40  # of a question that are looked for
 TOPIC_WEIGHT = 0.5  # of a term that comes from an earlier question
 
 
@@ -45,24 +49,23 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Chunks that may hold the answer, with what the first stage knows of each, row by row."""
+    """Chunks that may hold the answer, with what is known of each, row by row."""
 
     understood: Understood
     query: Query
     ids: NDArray[np.int64]
-    features: dict[str, NDArray[np.float64]]
-
-    def __len__(self) -> int:
-        return len(self.ids)
+    chunks: tuple[Chunk, ...]
+    features: Features
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The passages for a question, with what the decision to answer rests on."""
+    """The passages for a question, best first, and the words that were looked for."""
 
     understood: Understood
+    query: Query
     passages: tuple[Passage, ...]
-    candidates: Candidates
+    features: Features  # of the passages, row by row
 
 
 class Retriever:
@@ -70,7 +73,7 @@ class Retriever:
 
     def __init__(self, library: Library, *, rerank: bool = True) -> None:
         self.library = library
-        self._rerank = rerank
+        self.reranker = _reranker() if rerank else None
         self._forms: tuple[int, dict[str, list[tuple[str, ...]]]] = (-1, {})
 
     def search(
@@ -82,62 +85,76 @@ class Retriever:
         documents: Sequence[str] = (),
         kinds: Sequence[str] = (),
     ) -> list[Passage]:
-        """The best passages for a question, best first; `documents` are glob patterns, `kinds` kinds of block."""
+        """The best passages for a question; `documents` are glob patterns or folders, `kinds` kinds of block."""
         among = self.library.select(documents, kinds) if documents or kinds else None
         return list(self.find(understand(question, history), k, among).passages)
 
     def find(self, understood: Understood, k: int, among: Sequence[int] | None = None) -> Found:
         candidates = self.candidates(understood, among)
+        if not len(candidates.ids) or k < 1:
+            return Found(understood, candidates.query, (), {})
         scores = self.scores(candidates)
-        best = np.argsort(-scores, kind="stable")[:k]
-        chunks = self.library.chunks([int(candidates.ids[i]) for i in best])
-        passages = tuple(_passage(chunks[int(candidates.ids[i])], float(scores[i])) for i in best)
-        return Found(understood, passages, candidates)
+        best = diverse(logit(scores), [chunk.document for chunk in candidates.chunks], k, DIVERSITY)
+        passages = tuple(_passage(candidates.chunks[i], float(scores[i])) for i in best)
+        return Found(understood, candidates.query, passages, {n: f[best] for n, f in candidates.features.items()})
 
     def candidates(self, understood: Understood, among: Sequence[int] | None = None) -> Candidates:
         """What words or meaning bring up, each with the features of both."""
-        query = self._query(understood)
-        vector = self._vector(understood)
-        near = self.library.nearest(vector, CANDIDATES, among)
-        matched = self.library.match(list(query.weights), CANDIDATES, among)
-        ids = np.array(sorted({i for i, _ in near} | {i for i, _ in matched}), dtype=np.int64)
-        if not len(ids):
-            return Candidates(understood, query, ids, {})
-        found, vectors = self.library.vectors(ids.tolist())
-        words = self.library.words(found.tolist())
-        average = sum(len(w.text) for w in words) / len(words)
-        lex = np.array([lexical(query, w, average) for w in words])
-        features = {
-            "cosine": (vectors @ vector).astype(np.float64),
-            "bm25": lex[:, 0] / query.total,
-            "in_text": lex[:, 1],
-            "anywhere": lex[:, 2],
-        }
-        return Candidates(understood, query, found, features)
+        query, vector = self._query(understood), self._vector(understood.text)
+        with self.library.reading():
+            near = self.library.nearest(vector, CANDIDATES, among)
+            matched = self.library.match(self._sought(query), CANDIDATES, among)
+            ids, vectors = self.library.vectors(sorted({i for i, _ in near} | {i for i, _ in matched}))
+            words = self.library.words(ids.tolist())
+            chunks = self.library.chunks(ids.tolist())
+        shares = np.array([lexical(query, w) for w in words]).reshape(-1, 2)
+        cosine = np.asarray(vectors @ vector if len(ids) else (), dtype=np.float64)
+        features = {"cosine": cosine, "anywhere": shares[:, 1], "fused": fused(cosine, shares[:, 0], shares[:, 1])}
+        return Candidates(understood, query, ids, tuple(chunks[i] for i in ids.tolist()), features)
 
     def scores(self, candidates: Candidates) -> NDArray[np.float64]:
-        if not len(candidates):
-            return np.zeros(0)
-        return logistic(candidates.features, "first")
+        """The chance of each candidate; the reranker reads the best of them where the first stage is in doubt."""
+        first = chance(candidates.features, "first")
+        if self.reranker is None or not self._in_doubt(first):
+            return first
+        best = np.argsort(-first, kind="stable")[:RERANKED]
+        texts = [candidates.chunks[i].searchable for i in best]
+        read = self.reranker.score(candidates.understood.text, texts)
+        features = {name: column[best] for name, column in candidates.features.items()} | {"reranker": read}
+        second = chance(features, "second")
+        scores = np.minimum(first, second.min())  # what was not read stays below what was
+        scores[best] = second
+        return scores
 
-    def _vector(self, understood: Understood) -> NDArray[np.float32]:
-        embedder = _embedder(self.library.meta("embedder_name"))
-        if embedder.fingerprint != self.library.meta("embedder"):
+    @staticmethod
+    def _in_doubt(first: NDArray[np.float64]) -> bool:
+        top = np.sort(first)[::-1][:2]
+        return len(top) > 1 and (top[0] < SURE or top[0] - top[1] < CLEAR)
+
+    def _sought(self, query: Query) -> list[str]:
+        """The question's terms, and one-word alternatives; longer ones add each of their words."""
+        return list(
+            dict.fromkeys([*query.weights, *(t for forms in query.alternatives.values() for f in forms for t in f)])
+        )
+
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        embedder = open_embedder(self.library.meta("embedder_name"))
+        if self.library.count() and embedder.fingerprint != self.library.meta("embedder"):
             raise LibraryError(
                 f"{self.library.place} was embedded by another version of its model: renew it with "
-                f"`footnote ingest {' '.join(self.library.roots())} --library {self.library.place} --embedder "
-                f"{self.library.meta('embedder_name') or 'default'}`"
+                f"`footnote ingest {' '.join(self.library.roots())} --library {self.library.place}`"
             )
-        vector: NDArray[np.float32] = embedder.embed([understood.text])[0]
+        vector: NDArray[np.float32] = embedder.embed([text])[0]
         return vector
 
     def _query(self, understood: Understood) -> Query:
-        own = content_terms(understood.question)
-        topic = [t for t in content_terms(understood.topic) if t not in own] if understood.topic else []
+        own = content_terms(understood.question)[:MOST_TERMS]
+        topic = [t for t in content_terms(understood.topic)[:MOST_TERMS] if t not in own] if understood.topic else []
         frequencies = self.library.frequencies([*own, *topic])
         chunks = max(self.library.count(), 1)
         weights = {t: rarity(frequencies[t], chunks) * (1.0 if t in own else TOPIC_WEIGHT) for t in [*own, *topic]}
-        return Query(weights, {t: forms for t in weights if (forms := self._alternatives().get(t))})
+        alternatives = {t: forms for t in weights if (forms := self._alternatives().get(t))}
+        return Query(weights, alternatives)
 
     def _alternatives(self) -> dict[str, list[tuple[str, ...]]]:
         """Abbreviations and their long forms, as the library's own documents explain them."""
@@ -151,10 +168,19 @@ class Retriever:
 
 
 @lru_cache(maxsize=2)
-def _embedder(name: str) -> Embedder:
+def open_embedder(name: str) -> Embedder:
+    """The library's embedder, opened once."""
     from ingest.embed import embedder
 
     return embedder(name or None)
+
+
+@lru_cache(maxsize=1)
+def _reranker() -> Reranker | None:
+    """The shipped reranker, opened once; None where its weights are not there."""
+    from assistant.rerank import WEIGHTS, Reranker
+
+    return Reranker() if WEIGHTS.is_file() else None
 
 
 def _passage(chunk: Chunk, score: float) -> Passage:

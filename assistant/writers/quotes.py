@@ -1,19 +1,218 @@
-"""The quoting writer: no model. It answers with the source's own units, chosen and ordered so that they answer."""
+"""The quoting writer: no model. It answers with the source's own units, chosen and ordered so that they answer.
+
+The unit that most likely answers comes first, with what it needs to be understood (the sentence that "it" points to, the
+sentence that opens a list, the rest of a code block); then what adds to it; and where guides give figures, one of each.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from assistant.expects import expected, holds
+from assistant.retrieve import Passage
 from assistant.writers import Cite, Request, Stop, Text
+from ingest.words import terms
+
+SUPPORT = 0.4  # of the best unit's chance: what is less likely to be part of the answer is left out
+OTHER_GUIDE = 0.3  # the same for the best figure of another guide
+MOST = 3  # sentences or rows, where the question asks for no list
+MOST_LISTED = 14
+SAME = 0.7  # share of common words from which two units say the same
+_LEANING = re.compile(
+    r"^\W*(?:it|its|they|their|this|that|these|those|he|she|both|such|here|the (?:latter|former|same))\b", re.I
+)
+_LISTED = ("item", "row")
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A unit of a passage, with the chance that it answers."""
+
+    passage: int
+    unit: int
+    chance: float
 
 
 class Quotes:
+    """`Request.evidence` says how likely each unit is to answer; without it the units of the first passage go in order."""
+
     name = "quotes"
 
     def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
-        for number, passage in enumerate(request.passages[:1]):
-            for u, unit in enumerate(passage.units[:3]):
-                yield Text(passage.text[unit.start - passage.start : unit.end - passage.start])
-                yield Cite(((number, u),))
-                yield Text(" ")
+        groups = _Composer(request).groups()
+        if not groups:
+            yield Stop("not_in_guides")
+            return
+        for i, group in enumerate(groups):
+            for text, units in group:
+                yield Text(("\n" if i else "") + text)
+                yield Cite(units)
+                yield Text("\n" if _is_line(text) else " ")
         yield Stop()
+
+
+Group = list[tuple[str, tuple[tuple[int, int], ...]]]  # lines or sentences, each with the units it is made of
+
+
+class _Composer:
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.passages = request.passages
+        self.asked = expected(request.question)
+        evidence = request.evidence or tuple(tuple(p.score for _ in p.units) for p in self.passages)
+        self.picks = sorted(
+            (
+                Pick(p, u, c)
+                for p, chances in enumerate(evidence)
+                for u, c in enumerate(chances)
+                if self._can_answer(p, u)
+            ),
+            key=lambda pick: -pick.chance,
+        )
+        self.used: set[tuple[int, int]] = set()
+
+    def groups(self) -> list[Group]:
+        """What to say, in order; each group is a paragraph, a list, a table's rows or a code block."""
+        if not self.picks:
+            return []
+        best = self.picks[0]
+        groups = [self._around(best)]
+        sides = self._other_guides(best)
+        if sides:
+            groups = [self._named(groups[0], best)] + [self._named(self._around(side), side) for side in sides]
+        most = MOST_LISTED if "list" in self.asked else MOST
+        for pick in self.picks[1:]:
+            said = sum(len(group) for group in groups)
+            if pick.chance < SUPPORT * best.chance or said >= most:
+                break
+            if not self._is_said(pick):
+                groups.append(self._around(pick))
+        return self._merged([group for group in groups if group])
+
+    # Choosing
+
+    def _can_answer(self, passage: int, unit: int) -> bool:
+        u = self.passages[passage].units[unit]
+        text = self._raw(passage, unit).strip()
+        return u.kind != "heading" and not text.endswith(":") and text != self.passages[passage].header
+
+    def _other_guides(self, best: Pick) -> list[Pick]:
+        """Where a figure or a date is asked for: the best unit of each other guide that gives one."""
+        kinds = self.asked & {"figure", "date"}
+        sides: dict[str, Pick] = {}
+        for pick in self.picks[1:] if kinds else []:
+            document = self.passages[pick.passage].document
+            if document == self.passages[best.passage].document or pick.chance < OTHER_GUIDE * best.chance:
+                continue
+            if all(holds(kind, self._raw(pick.passage, pick.unit), self.request.question) for kind in kinds):
+                sides.setdefault(document, pick)
+        return list(sides.values())
+
+    def _is_said(self, pick: Pick) -> bool:
+        """Whether it is used already, or says what another unit has said."""
+        if (pick.passage, pick.unit) in self.used:
+            return True
+        own = set(terms(self._raw(pick.passage, pick.unit)))
+        others = (set(terms(self._raw(*unit))) for unit in self.used)
+        return any(own and len(own & other) / len(own | other) > SAME for other in others)
+
+    def _around(self, pick: Pick) -> Group:
+        """The unit with what it needs to be understood."""
+        kind = self.passages[pick.passage].units[pick.unit].kind
+        if kind == "code":
+            return self._code(pick)
+        if kind == "item" and "list" in self.asked:
+            return self._list(pick)
+        units = [pick.unit]
+        if kind == "sentence" and pick.unit and _LEANING.match(self._raw(pick.passage, pick.unit)):
+            before = pick.unit - 1
+            if self.passages[pick.passage].units[before].kind == "sentence":
+                units.insert(0, before)
+        return self._said(pick.passage, units)
+
+    def _list(self, pick: Pick) -> Group:
+        """All items of the list, with the sentence that opens it."""
+        units = self._run(pick, "item")
+        if units[0] and self._raw(pick.passage, units[0] - 1).rstrip().endswith(":"):
+            units.insert(0, units[0] - 1)
+        return self._said(pick.passage, units[: MOST_LISTED + 1])
+
+    def _code(self, pick: Pick) -> Group:
+        """The whole block, in a fence, with the sentence before it."""
+        p, units = self.passages[pick.passage], self._run(pick, "code")
+        self.used.update((pick.passage, unit) for unit in units)
+        code = p.text[p.units[units[0]].start - p.start : p.units[units[-1]].end - p.start]
+        before = units[0] - 1
+        group = self._said(pick.passage, [before]) if before >= 0 and p.units[before].kind == "sentence" else []
+        return [*group, (f"```\n{code}\n```", tuple((pick.passage, unit) for unit in units))]
+
+    def _run(self, pick: Pick, kind: str) -> list[int]:
+        """The numbers of the units of this kind on both sides of the pick, it included."""
+        units = self.passages[pick.passage].units
+        first = last = pick.unit
+        while first and units[first - 1].kind == kind:
+            first -= 1
+        while last + 1 < len(units) and units[last + 1].kind == kind:
+            last += 1
+        return list(range(first, last + 1))
+
+    # Saying
+
+    def _said(self, passage: int, units: list[int]) -> Group:
+        fresh = [unit for unit in units if (passage, unit) not in self.used]
+        self.used.update((passage, unit) for unit in fresh)
+        return [(self._phrase(passage, unit), ((passage, unit),)) for unit in fresh]
+
+    def _named(self, group: Group, pick: Pick) -> Group:
+        """The group with its guide's name in front: figures of several guides stand side by side."""
+        title = self.passages[pick.passage].title
+        return [(f"- {title}: {text.removeprefix('- ')}", units) for text, units in group]
+
+    def _phrase(self, passage: int, unit: int) -> str:
+        p = self.passages[passage]
+        text = self._raw(passage, unit)
+        if p.units[unit].kind == "row":
+            return "- " + row_in_words(text, p.header)
+        return _plain(text)
+
+    def _raw(self, passage: int, unit: int) -> str:
+        p: Passage = self.passages[passage]
+        return p.text[p.units[unit].start - p.start : p.units[unit].end - p.start]
+
+    @staticmethod
+    def _merged(groups: list[Group]) -> list[Group]:
+        """Lines after lines need no gap."""
+        merged: list[Group] = []
+        for group in groups:
+            if merged and _is_line(merged[-1][-1][0]) == _is_line(group[0][0]):
+                merged[-1] = merged[-1] + group
+            else:
+                merged.append(group)
+        return merged
+
+
+def row_in_words(row: str, header: str) -> str:
+    """`| Data | hundreds | millions |` under `| | ML | DL |` becomes `Data — ML: hundreds; DL: millions`."""
+    cells, names = _cells(row), _cells(header)
+    if len(cells) != len(names) or row.strip() == header.strip():
+        return "; ".join(cell for cell in cells if cell)
+    first, rest = cells[0], list(zip(names[1:], cells[1:], strict=True))
+    told = "; ".join(f"{name}: {cell}" if name else cell for name, cell in rest if cell)
+    return f"{first} — {told}" if first and told else first or told
+
+
+def _cells(line: str) -> list[str]:
+    return [_plain(cell.strip()) for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+
+
+def _plain(text: str) -> str:
+    """Without Markdown's marks for emphasis and links; list marks and code stay."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)\s]*\)", r"\1", " ".join(text.split()))
+    text = re.sub(r"(?<!\w)(\*\*|__|\*)(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2", text)
+    return re.sub(r"^[*+•] ", "- ", text)
+
+
+def _is_line(text: str) -> bool:
+    return text.startswith(("- ", "```")) or bool(re.match(r"\d+[.)] ", text))
