@@ -14,11 +14,12 @@ _POINTING = re.compile(
     re.IGNORECASE,
 )
 _CONTINUING = re.compile(
-    r"^\W*(?:and|or|but|so|then|also|what about|how about|what if|why(?: not)?\s*\?|how come|which one|any\b|for example|compared)",
+    r"^\W*(?:and|or|but|so|then|also|what about|how about|what if|why(?: not)?\s*\?|how come|which one|any\b|for example"
+    r"|compared)",
     re.IGNORECASE,
 )
-_PLEONASTIC = re.compile(
-    r"\b(?:is|does|would|will|was) (?:it|there) (?:\w+ )?(?:possible|worth|take|any|a|an)\b", re.IGNORECASE
+_IDLE = re.compile(
+    r"\b(?:is|does|would|will|was) (?:it|there) (?:\w+ )?(?:possible|worth|take|any|an?)\b", re.IGNORECASE
 )
 _FEW = 2  # a question with no more content words than this hardly stands alone after another
 
