@@ -39,7 +39,9 @@ READERS: Mapping[str, str] = {
     ".csv": "table",
 }
 SUFFIXES = frozenset(READERS)
-MAX_BYTES = 64 * 1024 * 1024  # a larger file is refused before it is read
+MAX_BYTES = 32 * 1024 * 1024  # of text; a larger file is refused before it is read
+_PACKED = {".pdf": 8, ".docx": 8, ".ipynb": 4}  # formats that carry pictures may be so many times larger
+READY = b"R"  # what the reading process says when it has started
 _TRIES = 3  # how often a file is read again that changed meanwhile
 
 
@@ -93,7 +95,7 @@ def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> 
         raise ReadError(
             f"{name} is of a kind that is not read ({path.suffix or 'no suffix'}). Read are: {' '.join(READERS)}."
         )
-    data = _bytes(path, name, max_bytes)
+    data = _bytes(path, name, max_bytes * _PACKED.get(path.suffix.lower(), 1))
     if not data.strip():
         raise ReadError(
             f"{name} is empty: there is nothing to read in it. Put text into it or take it out of the folder."
@@ -148,7 +150,8 @@ class Reader:
         """As `read`, and stopped after `seconds`."""
         name = path.name if name is None else name
         process = self._started()
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         watch = threading.Timer(self.seconds, process.kill)
         watch.start()
         try:
@@ -175,6 +178,9 @@ class Reader:
             pipe, void = subprocess.PIPE, subprocess.DEVNULL
             env = {**os.environ, "PYTHONPATH": paths}
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=void, env=env)
+            assert self._process.stdout
+            if self._process.stdout.read(1) != READY:
+                raise ReadError(f"The process that reads files does not start. Try: {' '.join(command)}")
         return self._process
 
     def _why(self, name: str, out_of_time: bool) -> str:
@@ -208,7 +214,7 @@ def _bytes(path: Path, name: str, max_bytes: int) -> bytes:
 
 def _too_large(name: str, size: int, max_bytes: int) -> str:
     mb, limit = -(-size // 2**20), max_bytes // 2**20
-    return f"{name} has {mb} MB; above {limit} MB a file is not read. Split it, or raise the limit: --max-mb {mb}"
+    return f"{name} has {mb} MB; a file of its kind is read up to {limit} MB. Split it, or raise the limit with --max-mb."
 
 
 def _title_from(name: str) -> str:

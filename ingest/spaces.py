@@ -74,7 +74,8 @@ class Spaces:
             self.own.update(word for word in words if word not in suspects)
         suspects -= self.names
         grown = {word: parts for word in suspects if (parts := self._grown(word))}
-        self.lossy = len(grown) >= _ENOUGH
+        # Names of functions begin with "to", "as" or "a" now and then (tolist, astype, arange); with an article hardly one.
+        self.lossy = len(grown) >= _ENOUGH and any(parts[0] in ("the", "an") for parts in grown.values())
         if self.lossy:
             joined = {word: parts for word in suspects - grown.keys() if (parts := self._joined(word))}
             self.parts = {**grown, **joined}

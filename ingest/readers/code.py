@@ -39,6 +39,7 @@ _CALL = re.compile(r"^[\w.\[\]'\"]*[\w\])]\(")
 _BRACKETS_ONLY = re.compile(r"^\s*[\])}]+[,;:]?\s*(?:#.*)?$")
 _WEAK_WORD = re.compile(r"^\s*(?:pass|break|continue|return|yield|[\w.]+,?|\.\.\.)\s*(?:#.*)?$")
 _STRING = re.compile(r"[rbfu]{0,2}(?:\"\"\".*?\"\"\"|'''.*?'''|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')", re.IGNORECASE)
+_MOST_COMMENTS = 60  # lines of comment above a line of code
 _LONGEST_IN_BRACKETS = 80  # lines: a bracket left open longer than this was no code
 
 
@@ -104,7 +105,8 @@ def _goes_on(lines: Sequence[str], at: int) -> bool:
 
 
 def _skip_comments(lines: Sequence[str], at: int) -> int:
-    while at < len(lines) and (_COMMENT.match(lines[at]) or not lines[at].strip()):
+    end = min(len(lines), at + _MOST_COMMENTS)
+    while at < end and (_COMMENT.match(lines[at]) or not lines[at].strip()):
         at += 1
     return at
 

@@ -98,9 +98,9 @@ def _not_utf8(data: bytes) -> tuple[str, str]:
 
 
 def _foreign(data: bytes) -> str:
-    """A text of which a good part is not ASCII is hardly Western: then the guess is charset-normalizer's."""
+    """A text of which a third is not ASCII is hardly Western: then the guess is charset-normalizer's."""
     sample = data[:SAMPLE]
-    if sum(byte > 127 for byte in sample) < len(sample) / 6:
+    if sum(byte > 127 for byte in sample) < len(sample) / 3:
         return ""
     from charset_normalizer import from_bytes
 

@@ -13,17 +13,17 @@ Span = tuple[int, int]  # lines: first, behind the last
 _FENCE = re.compile(r"^[ >]{0,12}(?:[-*+]\s+|\d+[.)]\s+)?(`{3,}|~{3,})(.*)$")
 _NO_CONTENT_FENCE = re.compile(r"^\s*\{?\.?(toc|eval_rst|bibliography|contents|tableofcontents)\b")
 _DIRECTIVE = re.compile(
-    r"""^\s*(?:
+    r"""(?:
         :(?:label|eqlabel|width|height|begin_tab|end_tab|bibliography|maxdepth|numbered):(?:`[^`]*`)?    # d2lbook
       | :{3,}.*                                       # Quarto and MyST divisions
       | \{\{[<%].*[%>]\}\} | \{%.*%\} | \{:.*\}       # Quarto, Hugo, Jekyll
       | \{(?:[\#:/]if|:else|[\#/]each).*\}         # Svelte
       | \[\[[\w-]+\]\].*                              # Hugging Face's documentation builder
       | \[(?:Discussions?|Comments|Back\ to\ top)\]\([^)]*\)
-      | (?:&nbsp;|<br\s*/?>|\s)+
+      | (?:(?:&nbsp;|<br\s*/?>)\s*)+
       | (?:\#+\s*)?(?:Table\ of\ [Cc]ontents|TOC):?
       | (?:</?[A-Za-z][\w.-]*(?:\s[^<>]*)?>\s*)+      # nothing but tags
-    )\s*$""",
+    )""",
     re.VERBOSE,
 )
 _BOX = re.compile(r"^\s*:{3,}(?P<name>.*)$")
@@ -81,7 +81,7 @@ def _foreign_end(lines: list[str], at: int, mdx: bool) -> tuple[int, bool]:
         return _comment_end(lines, at), False
     if _COMPONENT.match(line):
         return _tag_end(lines, at), False
-    if (_DIRECTIVE.match(line) and not _KEPT_TAGS.match(line)) or _ANCHOR_ONLY.match(line):
+    if (_DIRECTIVE.fullmatch(line.strip()) and not _KEPT_TAGS.match(line)) or _ANCHOR_ONLY.match(line):
         return at + 1, False
     return at, False
 
@@ -96,7 +96,7 @@ def _fence_end(lines: list[str], at: int, mark: str) -> int:
 
 def _comment_end(lines: list[str], at: int) -> int:
     for end in range(at, len(lines)):
-        head, closed, rest = lines[end].partition("-->")
+        _, closed, rest = lines[end].partition("-->")
         if closed:
             return end + 1 if not rest.strip() else at
     return at

@@ -12,6 +12,7 @@ from ingest.readers import Draft, page
 Node = Any  # docutils.Node: docutils has no types of its own
 _LABEL = re.compile(r"^\.\.\s+_([^:`\n]+|`[^`\n]+`):[ \t]*\n(?:[ \t]*\n|\.\.[^\n]*\n)*([^\n]+)\n([=\-~^\"'`#*+.:_])\3{2,}[ \t]*$", re.MULTILINE)
 _GALLERY = "sphx_glr_"  # labels that Sphinx-Gallery makes: links to scripts, no words
+_LONGEST_ITEM = 600  # characters: what an item says beyond its first paragraph is then paragraphs of their own
 _ADMONITIONS = frozenset("note warning tip hint caution danger important attention error seealso".split())
 _SKIPPED = frozenset(
     """comment substitution_definition target system_message transition image raw pending decoration meta title subtitle
@@ -106,6 +107,8 @@ class Walk:
         """An item's paragraphs up to its first inner list, table or code; then those."""
         own = [child for child in node.children if child.tagname not in _SKIPPED]
         count = next((at for at, child in enumerate(own) if child.tagname != "paragraph"), len(own))
+        if sum(len(child.astext()) for child in own[:count]) > _LONGEST_ITEM:
+            count = min(count, 1)
         words = _joined(term + "\n".join(self.words(child) for child in own[:count]))
         kind: Kind = "furniture" if words.startswith(_GALLERY) else "item"
         self.draft.add(kind, f"{marker} {words}" if words.strip(": ") else "", level=0 if kind == "furniture" else self.lists)

@@ -96,7 +96,7 @@ class _Writing:
         return range(0)
 
     def write(self, around: set[Line]) -> None:
-        waiting = sorted(around, key=lambda line: line.page)
+        waiting = sorted(around, key=lambda line: (line.page, -line.top))
         for group in _merged_fragments(self._rejoined(list(self._groups()))):
             while waiting and waiting[0].page < group[0].page:
                 line = waiting.pop(0)

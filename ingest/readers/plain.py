@@ -201,8 +201,12 @@ def _headings(page: _Page) -> dict[int, Found]:
         page.tags[at] = "heading"
     _unmark_menus(page)
     heads = [at for at, tag in enumerate(page.tags) if tag == "heading"]
-    described = {at: _described(page, at, heads, at in colon, 1 if at == first else ruled.get(at, 0)) for at in heads}
-    return described
+    fixed = {**ruled, first: 1}
+    edges = [-1, *heads, len(page.lines)]
+    return {
+        at: _described(page, at, edges[index], edges[index + 2], at in colon, fixed.get(at, 0))
+        for index, at in enumerate(heads)
+    }
 
 
 def _stands_above(page: _Page, at: int) -> bool:
@@ -221,7 +225,7 @@ def _titled(line: str) -> bool:
         return False
     if words[-1][-1] in ".,;:!…|" or not any(char.isalpha() for char in line) or words[-1] in _SMALL_ENDS:
         return False
-    if not any(char.isupper() or char.isdigit() for char in words[0]) and not words[0][0] in "\"“'‘":
+    if not any(char.isupper() or char.isdigit() for char in words[0]) and words[0][0] not in "\"“'‘":
         return False
     capital = sum(word[0].isupper() or word[0].isdigit() for word in words)
     return len(words) <= 8 or words[-1].endswith("?") or capital >= len(words) / 2
@@ -260,10 +264,7 @@ def _unmark_menus(page: _Page) -> None:
         at = max(end, at + 1)
 
 
-def _described(page: _Page, at: int, heads: Sequence[int], colon: bool, fixed: int) -> Found:
-    index = heads.index(at)
-    before = heads[index - 1] if index else -1
-    after = heads[index + 1] if index + 1 < len(heads) else len(page.lines)
+def _described(page: _Page, at: int, before: int, after: int, colon: bool, fixed: int) -> Found:
     between = [i for i in range(before + 1, at) if page.tags[i] not in ("blank", "furniture")]
     texts = [i for i in between if page.tags[i] == "text"]
     section = [page.tags[i] for i in range(at + 1, after) if page.tags[i] not in ("blank", "furniture")]
@@ -274,7 +275,7 @@ def _described(page: _Page, at: int, heads: Sequence[int], colon: bool, fixed: i
         label=" ".join(page.lines[at].split()).strip("# "),
         blanks=blanks,
         colon=colon,
-        direct=index > 0 and not between,
+        direct=before >= 0 and not between,
         lead=page.lines[texts[-1]].strip() if texts and texts[-1] == between[-1] else "",
         paragraphs=len(section),
         bare=section[0] if len(set(section)) == 1 else "",

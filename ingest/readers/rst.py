@@ -111,10 +111,24 @@ def _directive_for(name: str) -> type[Any]:
                 held += nodes.rubric("", argument)
             elif argument and name in _NOTES | {"centered"}:
                 held += nodes.paragraph("", f"{name.capitalize()} {argument}" if name in _NOTES else argument)
-            self.state.nested_parse(self.content, self.content_offset, held)
+            content = _one_line_terms(self.content) if name == "glossary" else self.content
+            self.state.nested_parse(content, self.content_offset, held)
             return list(held.children)
 
     return Sphinx
+
+
+def _one_line_terms(content: Any) -> Any:
+    """Sphinx lets several terms, a line each, share a definition; docutils takes one line."""
+    from docutils.statemachine import StringList
+
+    lines: list[str] = []
+    for line in content:
+        if line.strip() and not line.startswith((" ", "..")) and lines and lines[-1] and not lines[-1].startswith(" "):
+            lines[-1] += f", {line}"
+        else:
+            lines.append(line)
+    return StringList(lines, source="glossary")
 
 
 class _AnyOption(dict[str, Any]):

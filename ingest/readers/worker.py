@@ -10,7 +10,7 @@ import pickle
 import signal
 import sys
 
-from ingest.documents import read
+from ingest.documents import READY, read
 from ingest.errors import ReadError
 
 
@@ -19,6 +19,8 @@ def main(seconds: float, memory: int) -> None:
     os.dup2(2, 1)  # a parser that prints must not write between the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     _limit(memory)
+    answers.write(READY)
+    answers.flush()
     while True:
         try:
             path, name, max_bytes = pickle.load(sys.stdin.buffer)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import ReadError
+from tests.ingest.reading import check_blocks, document, outline
+
+FILES = Path(__file__).parents[3].parent / "shared" / "bench" / "files"
+
+
+@dataclass(frozen=True)
+class Words:
+    text: str
+    x: int
+    y: int
+    size: int = 10
+    font: str = "F1"
+
+
+def pdf(*pages: list[Words], trailer: str = "", title: str = "") -> bytes:
+    """A PDF as the standard's first chapter builds one: objects, a table of where they are, a trailer."""
+    fonts = "/F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
+    fonts += " /F2 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>"
+    fonts += " /F3 << /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>"
+    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
+        f"<< /Title ({title}) >>",
+    ]
+    for n, page in enumerate(pages):
+        stream = "\n".join(f"BT /{w.font} {w.size} Tf {w.x} {w.y} Td ({_escaped(w.text)}) Tj ET" for w in page)
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {5 + 2 * n} 0 R "
+            f"/Resources << /Font << {fonts} >> >> >>"
+        )
+        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+    out, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, start=1):
+        offsets.append(len(out))
+        out += f"{number} 0 obj\n{body}\nendobj\n".encode("cp1252")
+    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
+    size = len(objects) + 1
+    end = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer << /Size {size} /Root 1 0 R /Info 3 0 R {trailer} >>\n"
+    return out + f"{end}startxref\n{len(out)}\n%%EOF".encode()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
+
+
+def _page(number: int, *lines: Words) -> list[Words]:
+    return [Words("A Study of Trees", 250, 780), *lines, Words(str(number), 300, 20)]
+
+
+PAPER = pdf(
+    _page(
+        1,
+        Words("Growing Trees", 200, 740, 20, "F2"),
+        Words("1 Introduction", 50, 700, 12, "F2"),
+        Words("Decision trees are an old idea that has been found again by one gener-", 50, 680),
+        Words("ation after the other. They split what they are given, and they do so", 50, 668),
+        Words("until there is nothing left to split.", 50, 656),
+        Words("A second paragraph starts here and it is not yet over when the page", 50, 630),
+        Words("comes to its end, since", 50, 618),
+    ),
+    _page(
+        2,
+        Words("the sentence goes on over here.", 50, 740),
+        Words("1.1 Code", 50, 700, 11, "F2"),
+        Words("for tree in forest:", 50, 680, 10, "F3"),
+        Words("tree.grow(sun=True)", 74, 668, 10, "F3"),
+        Words("Model 10.5 20.1 30.2", 50, 640),
+        Words("Other 11.5 21.1 31.2", 50, 628),
+    ),
+    _page(3, Words("• A point that is made.", 50, 740), Words("• Another point.", 50, 720)),
+    title="Microsoft Word - trees_final.doc",
+)
+
+
+def test_a_papers_lines_become_paragraphs_headings_code_and_tables_with_their_pages(tmp_path: Path) -> None:
+    read = document(tmp_path, "paper.pdf", PAPER)
+
+    assert read.title == "Growing Trees"
+    assert outline(read) == [
+        ("heading", 1, "# Growing Trees"),
+        ("heading", 2, "## 1 Introduction"),
+        (
+            "paragraph",
+            0,
+            "Decision trees are an old idea that has been found again by one generation after the other. They split what "
+            "they are given, and they do so until there is nothing left to split.",
+        ),
+        (
+            "paragraph",
+            0,
+            "A second paragraph starts here and it is not yet over when the page comes to its end, since the sentence "
+            "goes on over here.",
+        ),
+        ("furniture", 0, "A Study of Trees"),
+        ("furniture", 0, "1"),
+        ("heading", 3, "### 1.1 Code"),
+        ("code", 0, "```\nfor tree in forest:\n    tree.grow(sun=True)\n```"),
+        ("table", 0, "Model 10.5 20.1 30.2\nOther 11.5 21.1 31.2"),
+        ("furniture", 0, "A Study of Trees"),
+        ("furniture", 0, "2"),
+        ("item", 1, "- A point that is made."),
+        ("item", 1, "- Another point."),
+        ("furniture", 0, "A Study of Trees"),
+        ("furniture", 0, "3"),
+    ]
+    assert [block.page for block in read.blocks] == [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3]
+    assert read.repairs == {"words closed at a line's end": 1}
+    check_blocks(read)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"%PDF-1.4\nbroken", "no whole PDF"),
+        (pdf([]), "1 pages and no text: it is a scan"),
+        (
+            pdf(
+                [Words("Secret", 50, 700)],
+                trailer=f"/ID [<{'0' * 32}> <{'0' * 32}>] /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 "
+                f"/O <{'ab' * 32}> /U <{'cd' * 32}> >>",
+            ),
+            "encrypted with a password",
+        ),
+    ],
+)
+def test_a_pdf_that_cannot_be_read_says_why_and_what_to_do(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(ReadError, match=says) as failure:
+        document(tmp_path, "x.pdf", content)
+    assert str(failure.value).startswith("x.pdf ")
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.skipif(not FILES.is_dir(), reason="the files to try things on are not beside this checkout")
+def test_a_real_paper_in_two_columns_has_its_sections_in_order(tmp_path: Path) -> None:
+    from ingest.documents import read
+
+    paper = read(FILES / "ALCE__ALCE.pdf")
+    check_blocks(paper)
+    sections = [block.label for block in paper.blocks if block.kind == "heading" and block.level == 2]
+    assert sections[:6] == [
+        "Abstract",
+        "1 Introduction",
+        "2 Task Setup and Datasets",
+        "3 Automatic Evaluation",
+        "4 Modeling",
+        "5 Experiments",
+    ]
+    assert "prone to hallucination" in paper.text
