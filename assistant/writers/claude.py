@@ -58,6 +58,7 @@ class Claude:
         self,
         model: str = MODEL,
         *,
+        key: str | None = None,
         base_url: str | None = None,
         effort: Effort = "medium",
         max_tokens: int = 4096,
@@ -66,6 +67,7 @@ class Claude:
     ) -> None:
         self.name = "claude" if model == MODEL else f"claude:{model}"
         self.model = model
+        self._key = key  # one that was given, not the environment's
         self._base_url, self._effort, self._max_tokens = base_url, effort, max_tokens
         self._timeout, self._retries = timeout, retries
 
@@ -113,6 +115,7 @@ class Claude:
         key, token = (
             os.environ.get(name, "").strip() or None for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
         )
+        key = self._key or key
         if not (key or token):  # the SDK would look in more places, and fail only at the first request
             raise WriterError("claude needs a key: export ANTHROPIC_API_KEY=… (--model quotes needs none)")
         import anthropic
