@@ -45,7 +45,7 @@ def test_mojibake_is_mended_outside_code(tmp_path: Path) -> None:
 
 LOSSY = """# Gradients
 
-A gradient tells us where to go. It learns automatically, is continuous, and has a bias; a layer is convolutional.
+A gradient tells us where to go. It learns automatically, is continuous, and has a bias; of all layers the convolutional one is convolutional.
 
 The network has the ability toautomatically learn, and thegradienttells us how. We predict acontinuous output with a
 theconvolutional layer- a filter that slides. It finds different features.Pooling layersreduce what is kept.
