@@ -10,7 +10,10 @@ from ingest.documents import Kind
 from ingest.readers import Draft, page
 
 Node = Any  # docutils.Node: docutils has no types of its own
-_LABEL = re.compile(r"^\.\.\s+_([^:`\n]+|`[^`\n]+`):[ \t]*\n(?:[ \t]*\n|\.\.[^\n]*\n)*([^\n]+)\n([=\-~^\"'`#*+.:_])\3{2,}[ \t]*$", re.MULTILINE)
+_LABEL = re.compile(
+    r"^\.\.\s+_([^:`\n]+|`[^`\n]+`):[ \t]*\n(?:[ \t]*\n|\.\.[^\n]*\n)*([^\n]+)\n([=\-~^\"'`#*+.:_])\3{2,}[ \t]*$",
+    re.MULTILINE,
+)
 _GALLERY = "sphx_glr_"  # labels that Sphinx-Gallery makes: links to scripts, no words
 _LONGEST_ITEM = 600  # characters: what an item says beyond its first paragraph is then paragraphs of their own
 _ADMONITIONS = frozenset("note warning tip hint caution danger important attention error seealso".split())
@@ -27,7 +30,9 @@ class Walk:
         self.draft = draft
         self.depth = 0
         self.lists = 0
-        self.sections: dict[str, str] = {label.strip("`").lower(): title.strip() for label, title, _ in _LABEL.findall(source)}
+        self.sections: dict[str, str] = {
+            label.strip("`").lower(): title.strip() for label, title, _ in _LABEL.findall(source)
+        }
         self.visits: Mapping[str, Callable[[Node], None]] = {
             "section": self.section,
             "paragraph": self.paragraph,
@@ -111,7 +116,9 @@ class Walk:
             count = min(count, 1)
         words = _joined(term + "\n".join(self.words(child) for child in own[:count]))
         kind: Kind = "furniture" if words.startswith(_GALLERY) else "item"
-        self.draft.add(kind, f"{marker} {words}" if words.strip(": ") else "", level=0 if kind == "furniture" else self.lists)
+        self.draft.add(
+            kind, f"{marker} {words}" if words.strip(": ") else "", level=0 if kind == "furniture" else self.lists
+        )
         for child in own[count:]:
             self.visit(child)
 

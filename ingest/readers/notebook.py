@@ -54,7 +54,12 @@ def _outputs(outputs: Any) -> Iterator[str]:
         else:
             text = _joined(output.get("data", {}).get("text/plain", ""))
         text = _ANSI.sub("", text).strip("\n")
-        if text.strip() and text.count("\n") < _MOST_LINES and len(text) <= _MOST_CHARACTERS and not _OBJECT.match(text):
+        if (
+            text.strip()
+            and text.count("\n") < _MOST_LINES
+            and len(text) <= _MOST_CHARACTERS
+            and not _OBJECT.match(text)
+        ):
             yield text
 
 

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ingest.readers import Draft, Reading
 from ingest.readers.decode import decode, tidy
 from ingest.readers.furniture import is_furniture
+from ingest.readers.html_parts import (
+    HEADINGS,
+    HtmlElement,
+    has_header,
+    holds_blocks,
+    inline,
+    is_around,
+    is_block,
+    language,
+    rows,
+    squeezed,
+    text_of,
+    verbatim,
+)
 from ingest.readers.questions import mark_questions
 
-HtmlElement = Any  # lxml.html.HtmlElement: lxml has no types of its own
 
-_DROPPED = frozenset("script style noscript template svg head iframe object canvas input select option".split())
-_AROUND = frozenset("nav footer aside form button dialog menu".split())
-_AROUND_ROLES = frozenset("navigation banner contentinfo complementary search dialog".split())
-_AROUND_CLASS = re.compile(
-    r"(?:^|[\s_-])(?:sidebar|breadcrumbs?|share|sharing|social|comments?|cookies?|newsletter|related|tags?|toc|menu|pagination"
-    r"|navbar|footer|promo|advert(?:isement)?|ads|byline|author-box|skip-link)(?:$|[\s_-])",
-    re.IGNORECASE,
-)
-_HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(
-    """address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form header hr
-    html li main nav ol p pre section summary table ul""".split()
-) | set(_HEADINGS)
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
-_LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush:)[-\s]?(?:source-)?([A-Za-z+#]+)")
 _PILCROW = re.compile(r"\s*[¶#§🔗]\s*$")
-_MATH = frozenset(("math/tex", "math/tex; mode=display"))
 
 
 def read(data: bytes, name: str) -> Reading:
@@ -95,17 +92,17 @@ class _Walk:
         """Blocks among the children go their own way; what stands between them is paragraphs."""
         run = [node.text or ""]
         for child in node:
-            if _is_block(child):
+            if is_block(child):
                 self.paragraph(run)
                 self.element(child)
                 run = []
             else:
-                run.append(_inline(child))
+                run.append(inline(child))
             run.append(child.tail or "")
         self.paragraph(run)
 
     def paragraph(self, run: list[str]) -> None:
-        text = _squeezed("".join(run))
+        text = squeezed("".join(run))
         self.draft.add("furniture" if self.around or is_furniture(text) else "paragraph", text)
 
     def element(self, node: HtmlElement) -> None:
@@ -113,28 +110,28 @@ class _Walk:
             self.around -= 1
             self.children(node)
             self.around += 1
-        elif _is_around(node):
+        elif is_around(node):
             self.around += 1
             self.children(node)
             self.around -= 1
-        elif node.tag in _HEADINGS and (not self.around or (node.tag == "h1" and not self.titled)):
+        elif node.tag in HEADINGS and (not self.around or (node.tag == "h1" and not self.titled)):
             self.titled = True
-            self.level = _HEADINGS[node.tag]
-            self.draft.heading(_PILCROW.sub("", _squeezed(_text(node))), self.level)
+            self.level = HEADINGS[node.tag]
+            self.draft.heading(_PILCROW.sub("", squeezed(text_of(node))), self.level)
         elif node.tag == "summary":
             self.summary(node)
         elif node.tag == "pre":
-            self.draft.code(_verbatim(node), _language(node))
+            self.draft.code(verbatim(node), language(node))
         elif node.tag in ("ul", "ol", "dl"):
             self.listing(node)
-        elif node.tag == "table" and not self.around and (rows := _rows(node)):
-            self.draft.table(rows, header=_has_header(node, rows))
+        elif node.tag == "table" and not self.around and (cells := rows(node)):
+            self.draft.table(cells, header=has_header(node, cells))
         elif node.tag != "hr":
             self.children(node)
 
     def summary(self, node: HtmlElement) -> None:
         """What a fold is called is a heading of what it folds."""
-        text = _squeezed(_text(node))
+        text = squeezed(text_of(node))
         if self.around or len(text) > 150:
             self.paragraph([text])
         else:
@@ -146,7 +143,7 @@ class _Walk:
         term = ""
         for child in node:
             if child.tag == "dt":
-                term = _squeezed(_text(child))
+                term = squeezed(text_of(child))
             elif child.tag == "dd":
                 self.item(child, "-", f"{term}: " if term else "")
                 term = ""
@@ -162,18 +159,18 @@ class _Walk:
         run = [term, node.text or ""]
         own = True
         for child in node:
-            if _is_block(child) and not (own and child.tag in ("p", "div") and not _holds_blocks(child)):
+            if is_block(child) and not (own and child.tag in ("p", "div") and not holds_blocks(child)):
                 own = self._flush(run, marker, own)
                 self.element(child)
                 run = []
             else:
-                run.append(("\n" if child.tag in ("p", "div") and "".join(run).strip() else "") + _inline(child))
+                run.append(("\n" if child.tag in ("p", "div") and "".join(run).strip() else "") + inline(child))
             run.append(child.tail or "")
         self._flush(run, marker, own)
 
     def _flush(self, run: list[str], marker: str, own: bool) -> bool:
         """Write the run; tell whether the item still has no words of its own."""
-        text = _squeezed("".join(run))
+        text = squeezed("".join(run))
         if not text:
             return own
         if own and not self.around:
@@ -181,90 +178,3 @@ class _Walk:
         else:
             self.paragraph([text])
         return False
-
-
-def _is_block(node: HtmlElement) -> bool:
-    if not isinstance(node.tag, str) or node.tag in _DROPPED:
-        return False
-    return node.tag in _BLOCKS or _holds_blocks(node)
-
-
-def _holds_blocks(node: HtmlElement) -> bool:
-    return any(isinstance(inner.tag, str) and inner.tag in _BLOCKS for inner in node.iterdescendants())
-
-
-def _is_around(node: HtmlElement) -> bool:
-    """Is this the site and not the article? A whole page with such a class name is still a page."""
-    if node.tag in _AROUND or node.get("role") in _AROUND_ROLES:
-        return True
-    if node.tag == "header":
-        return not any(parent.tag in ("article", "main") for parent in node.iterancestors()) and node.find(".//h1") is None
-    if node.tag not in ("div", "section", "ul", "ol", "p"):
-        return False
-    named = _AROUND_CLASS.search(f"{node.get('class') or ''} {node.get('id') or ''}")
-    return bool(named) and node.find(".//h1") is None and node.find(".//article") is None and node.find(".//main") is None
-
-
-def _inline(node: HtmlElement) -> str:
-    """An inline element as text: code in backquotes, formulas in dollars, line breaks kept."""
-    if not isinstance(node.tag, str):
-        return ""
-    if node.tag == "script" and (node.get("type") or "") in _MATH:
-        return f"${(node.text or '').strip()}$"
-    if node.tag in _DROPPED or "display:none" in (node.get("style") or "").replace(" ", "") or node.get("hidden") is not None:
-        return ""
-    if node.tag == "br":
-        return "\n"
-    if node.tag == "math":
-        tex = node.find(".//annotation")
-        return f"${(tex.text or '').strip()}$" if tex is not None and tex.text else _text(node)
-    if node.tag in ("code", "kbd", "samp", "tt"):
-        text = " ".join("".join(node.itertext()).split())
-        return f"`{text}`" if text and "`" not in text else text
-    return _text(node)
-
-
-def _text(node: HtmlElement) -> str:
-    return (node.text or "") + "".join(_inline(child) + (child.tail or "") for child in node)
-
-
-def _verbatim(node: HtmlElement) -> str:
-    for line_break in node.iter("br"):
-        line_break.tail = "\n" + (line_break.tail or "")
-    return "".join(node.itertext())
-
-
-def _squeezed(text: str) -> str:
-    """Blank space as a browser shows it; a `<br>` stays a line's end."""
-    lines = [" ".join(line.split()) for line in re.sub(r"[ \t]*\n[ \t]*", "\n", text).split("\n")]
-    return " ".join(filter(None, lines))
-
-
-def _language(node: HtmlElement) -> str:
-    for candidate in (node, *node.iterchildren("code"), node.getparent()):
-        found = _LANGUAGE.search(candidate.get("class") or "") if candidate is not None else None
-        if found and found[1].lower() not in ("text", "none", "default"):
-            return found[1].lower()
-    return ""
-
-
-def _rows(table: HtmlElement) -> list[list[str]]:
-    """A table's cells; none if it only serves to lay the page out."""
-    if table.find(".//table") is not None or table.find(".//pre") is not None:
-        return []
-    rows = [[_squeezed(_text(cell)) for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
-    rows = [row for row in rows if any(row)]
-    width = max(map(len, rows), default=0)
-    return [row + [""] * (width - len(row)) for row in rows] if width > 1 and len(rows) > 1 else []
-
-
-def _has_header(table: HtmlElement, rows: list[list[str]]) -> bool:
-    """It has one if the page says so, or if the first row is bold, or holds no figure where the rows below do."""
-    first = next(table.iter("tr"))
-    cells = [cell for cell in first if cell.tag in ("td", "th")]
-    if first.getparent().tag == "thead" or (cells and all(cell.tag == "th" for cell in cells)):
-        return True
-    if cells and all(cell.find(".//strong") is not None or cell.find(".//b") is not None for cell in cells):
-        return True
-    figures = [any(char.isdigit() for cell in row for char in cell) for row in rows]
-    return all(rows[0]) and not figures[0] and any(figures[1:])

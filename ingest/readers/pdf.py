@@ -5,28 +5,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from ingest.documents import Kind
 from ingest.errors import ReadError
 from ingest.readers import Draft, Reading
 from ingest.readers.code import strong
-from ingest.readers.pdf_lines import HYPHEN, Line, lines_of
+from ingest.readers.hyphens import Hyphens
+from ingest.readers.pdf_lines import HYPHEN, Line, lines_of, running
 from ingest.readers.questions import mark_questions
-from ingest.spaces import known
 
 _NUMBERED = re.compile(r"^(?:(?:\d{1,2}|[A-Z])(?:\.\d{1,2})*)\.?\s+(?=[A-Z])")
 _BULLET = re.compile(r"^[•◦▪●○‣]\s*(?=\S)|^[-–*∙·]\s+(?=\S+ \S+ \S)")
 _COUNTED = re.compile(r"^(?:\(?\d{1,2}[.)]|\([a-z]\))\s+\S")
 _CAPTION = re.compile(r"^(?:Figure|Fig\.|Table|Algorithm|Listing)\s+\d+\s*[.:]")
 _ENDED = re.compile(r"[.!?:][\"”’')\]]*(?:\d{1,2})?$")
-_PAGE_NUMBER = re.compile(r"^(?:page\s+)?[-–]?\s*\d{1,4}\s*[-–]?(?:\s*(?:/|of)\s*\d{1,4})?$", re.IGNORECASE)
-_STAMP = re.compile(r"^arXiv:\S+ \[")
 _NUMBER = re.compile(r"^[-–+±~<>≤≥$€£(]*\d[\d.,]*(?:[%KMBkx)†‡*]|±[\d.]+)*$|^[-–—✓✗✔✘]$")
-_DULL_TITLE = re.compile(r"^(?:untitled|microsoft word|powerpoint|slide \d|document\d*$)|\.(?:docx?|pptx?|tex|dvi|indd|pdf)$|_", re.IGNORECASE)
+_DULL_TITLE = re.compile(
+    r"^(?:untitled|microsoft word|powerpoint|slide \d|document\d*$)|\.(?:docx?|pptx?|tex|dvi|indd|pdf)$|_",
+    re.IGNORECASE,
+)
 _DOTS = re.compile(r"(?:\.\s?){4,}\d{1,3}\b")
-_SECTION = re.compile(r"^(?:abstract|references|bibliography|acknowledge?ments?|limitations?|appendix|contents)\b", re.IGNORECASE)
-_MARGIN = 0.08  # of the page's height, above and below, where running heads stand
+_SECTION = re.compile(
+    r"^(?:abstract|references|bibliography|acknowledge?ments?|limitations?|appendix|contents)\b", re.IGNORECASE
+)
 _LARGER, _LARGER_BOLD = 1.15, 1.05  # times the body's size: the type of a heading
 _LOOK_AHEAD = 12  # paragraphs: as many footnotes and figures may stand between the halves of a sentence
 _FRAGMENT = 25  # characters: so short and unfinished, it is a piece of a formula or a figure
@@ -37,7 +38,7 @@ def read(data: bytes, name: str) -> Reading:
     if sum(char.isalpha() for line in found.lines for char in line.text) < 20:
         mend = f"Make the text readable first: ocrmypdf '{name}' with-text.pdf"
         raise ReadError(f"{name} has {found.pages} pages and no text: it is a scan, or pictures. {mend}")
-    around = _running(found.lines, found.pages)
+    around = running(found.lines, found.pages)
     writing = _Writing([line for line in found.lines if line not in around])
     writing.write(around)
     reading = writing.draft.reading()
@@ -45,27 +46,7 @@ def read(data: bytes, name: str) -> Reading:
     heads = [block for block in blocks if block.kind == "heading" and block.page == 1]
     first = min(heads, key=lambda block: block.level).label if heads else ""
     title = first if _DULL_TITLE.search(found.title) or len(found.title.split()) < 2 else found.title
-    return Reading(reading.text, blocks, title, +writing.repairs)
-
-
-def _running(lines: Sequence[Line], pages: int) -> set[Line]:
-    """Page numbers, and what stands at the head or foot of page after page with other numbers at most."""
-    edge = {line for line in lines if not _MARGIN < line.top / (line.height or 1) < 1 - _MARGIN}
-    outermost = {line for _, page in groupby(lines, lambda line: line.page) for line in _ends(list(page))}
-    same: dict[tuple[str, int], list[Line]] = {}
-    for line in edge | outermost:
-        if sum(char.isalpha() for char in line.text) >= 5:
-            same.setdefault((re.sub(r"\d+", "#", line.text), round(line.top / 4)), []).append(line)
-    running = {line for line in lines if _STAMP.match(line.text)}
-    running |= {line for line in outermost if _PAGE_NUMBER.match(line.text)}
-    for group in same.values():
-        if len(group) > pages / 2 if group[0] not in edge else len(group) >= min(3, max(2, pages)):
-            running |= set(group)
-    return running
-
-
-def _ends(page: Sequence[Line]) -> tuple[Line, Line]:
-    return max(page, key=lambda line: line.top), min(page, key=lambda line: line.top)
+    return Reading(reading.text, blocks, title, +writing.hyphens.repairs)
 
 
 class _Writing:
@@ -74,12 +55,11 @@ class _Writing:
     def __init__(self, lines: Sequence[Line]) -> None:
         self.lines = lines
         self.draft = Draft()
-        self.repairs: Counter[str] = Counter()
         weight: Counter[float] = Counter()
         for line in lines:
             weight[line.size] += len(line.text)
         self.body = weight.most_common(1)[0][0] if weight else 10.0
-        self.words = Counter(word.lower() for line in lines for word in re.findall(r"[\w-]+", line.text))
+        self.hyphens = Hyphens(lines)
         self.front = self._front_matter()
         self.ranks = _ranks({line.size for line in lines if self._is_heading(line) and not _NUMBERED.match(line.text)})
         self.listed = {line.page for line in lines if _DOTS.search(line.text)}  # pages of a table of contents
@@ -107,20 +87,20 @@ class _Writing:
 
     def _add(self, group: Sequence[Line]) -> None:
         page, first = group[0].page, group[0]
-        if not first.mono and _DOTS.search(" ".join(line.text for line in group)) or self._is_listed(group):
-            self.draft.add("furniture", self._joined(group), page=page)
+        if self._is_listed(group):
+            self.draft.add("furniture", self.hyphens.joined(group), page=page)
         elif self._is_heading(first):
-            text = self._joined(group)
+            text = self.hyphens.joined(group)
             self.draft.heading(text, self._level(first, text), page)
         elif first.mono and self._is_code(group):
             self.draft.code(self._indented(group), page=page)
         elif _tabular(first) and len(group) > 1:
             self.draft.add("table", "\n".join(line.text.replace(HYPHEN, "-") for line in group), page=page)
         elif bullet := _BULLET.match(first.text):
-            self.draft.add("item", "- " + self._joined(group)[bullet.end() :], level=1, page=page)
+            self.draft.add("item", "- " + self.hyphens.joined(group)[bullet.end() :], level=1, page=page)
         else:
             kind: Kind = "item" if _COUNTED.match(first.text) else "paragraph"
-            self.draft.add(kind, self._joined(group), level=1 if kind == "item" else 0, page=page)
+            self.draft.add(kind, self.hyphens.joined(group), level=1 if kind == "item" else 0, page=page)
 
     def _groups(self) -> Iterator[list[Line]]:
         group: list[Line] = []
@@ -149,7 +129,12 @@ class _Writing:
 
     def _is_body(self, group: Sequence[Line]) -> bool:
         first = group[0]
-        return abs(first.size - self.body) <= 0.3 and not first.mono and not _CAPTION.match(first.text) and not _tabular(first)
+        return (
+            abs(first.size - self.body) <= 0.3
+            and not first.mono
+            and not _CAPTION.match(first.text)
+            and not _tabular(first)
+        )
 
     def _goes_on(self, group: Sequence[Line], line: Line, at: int) -> bool:
         """Does this line belong to the paragraph above it?"""
@@ -158,7 +143,12 @@ class _Writing:
             return bool(above.mono != line.mono and _beside(above, line) and not _BULLET.match(line.text))
         if self._is_heading(line) or self._is_heading(group[0]):
             alike = self._is_heading(group[0]) and (line.size, line.bold) == (above.size, above.bold)
-            alike = alike and (line.bold or self._is_heading(line)) and len(group) < 3 and not re.search(r"\.(?:\s|$)", line.text)
+            alike = (
+                alike
+                and (line.bold or self._is_heading(line))
+                and len(group) < 3
+                and not re.search(r"\.(?:\s|$)", line.text)
+            )
             return alike and line.page == above.page and not _NUMBERED.match(line.text) and _near(above, line)
         if _tabular(line) != _tabular(above) or _tabular(line):
             return _tabular(line) and _tabular(above) and line.page == above.page
@@ -179,7 +169,14 @@ class _Writing:
     def _is_heading(self, line: Line) -> bool:
         text = line.text
         letters = sum(char.isalpha() for char in text)
-        if len(text) > 120 or letters < 3 or letters < len(text) / 2 or text[-1] in ".,;" or line.mono or _BULLET.match(text):
+        if (
+            len(text) > 120
+            or letters < 3
+            or letters < len(text) / 2
+            or text[-1] in ".,;"
+            or line.mono
+            or _BULLET.match(text)
+        ):
             return False
         if self.front and line in (self.lines[self.front.start : self.front.stop]):
             return False
@@ -190,13 +187,25 @@ class _Writing:
     def _level(self, line: Line, text: str) -> int:
         if number := _NUMBERED.match(text):
             return 2 + number.group().strip().rstrip(".").count(".")
-        if line.page == 1 and not _SECTION.match(text) and line.size >= 0.95 * max(one.size for one in self.lines if one.page == 1):
+        if (
+            line.page == 1
+            and not _SECTION.match(text)
+            and line.size >= 0.95 * max(one.size for one in self.lines if one.page == 1)
+        ):
             return 1
-        return max(2, self.ranks.get(line.size, 2)) if _SECTION.match(text) else self.ranks.get(line.size, len(self.ranks) + 1)
+        return (
+            max(2, self.ranks.get(line.size, 2))
+            if _SECTION.match(text)
+            else self.ranks.get(line.size, len(self.ranks) + 1)
+        )
 
     def _is_listed(self, group: Sequence[Line]) -> bool:
         """A heading in a table of contents: it ends with its page."""
-        return group[0].page in self.listed and self._is_heading(group[0]) and bool(re.search(r"\s\d{1,3}$", group[-1].text))
+        return (
+            group[0].page in self.listed
+            and self._is_heading(group[0])
+            and bool(re.search(r"\s\d{1,3}$", group[-1].text))
+        )
 
     def _is_code(self, group: Sequence[Line]) -> bool:
         return len(group) > 1 or strong(group[0].text)
@@ -206,22 +215,6 @@ class _Writing:
         edge = min(line.left for line in group)
         lines = [" " * round((line.left - edge) / (0.6 * line.size or 1)) + line.text for line in group]
         return "\n".join(lines).replace(HYPHEN, "-")
-
-    def _joined(self, group: Sequence[Line]) -> str:
-        text = " ".join(line.text for line in group)
-        text = re.sub(r"(?<=[a-z])- (?=[a-z])|(?<=\w)- (?=[a-z]{3,})", HYPHEN, text) if len(group) > 1 else text
-        return re.sub(rf"([\w-]*){HYPHEN} ?([\w-]*)", self._closed, text.replace("https: //", "https://"))
-
-    def _closed(self, parts: re.Match[str]) -> str:
-        """A word that was broken at a line's end; "long-" and "term" stay a compound where the document writes one."""
-        first, second = parts[1], parts[2]
-        whole, compound = (first + second).lower(), f"{first}-{second}".lower()
-        self.repairs["words closed at a line's end"] += 1
-        if not second or self.words[compound] or ("-" in first and not self.words[whole]):
-            return f"{first}-{second}"
-        if self.words[whole] or known(whole) or not (known(first.lower()) and known(second.lower())):
-            return first + second
-        return f"{first}-{second}"
 
 
 def _ranks(sizes: set[float]) -> dict[float, int]:
@@ -240,7 +233,9 @@ def _merged_fragments(groups: Sequence[list[Line]]) -> Iterator[list[Line]]:
     held: list[Line] = []
     for group in groups:
         text = " ".join(line.text for line in group)
-        piece = len(text) <= _FRAGMENT and not _ENDED.search(text) and not _BULLET.match(text) and not _COUNTED.match(text)
+        piece = (
+            len(text) <= _FRAGMENT and not _ENDED.search(text) and not _BULLET.match(text) and not _COUNTED.match(text)
+        )
         if held and (not piece or group[0].page != held[-1].page or abs(group[0].size - held[-1].size) > 5):
             yield held
             held = []

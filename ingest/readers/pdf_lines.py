@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from ingest.errors import ReadError
@@ -15,6 +16,10 @@ HYPHEN = "\ufffe"  # pdfium's mark for a hyphen at the end of a line
 _BOLD = re.compile(r"bold|black|heavy|semib|demi|cmbx|-bd\b|nimbus\w*-medi", re.IGNORECASE)
 _MONO = re.compile(r"mono|courier|consol|typewriter|cmtt|sftt|menlo|inconsolata|nimbusmon", re.IGNORECASE)
 _HEAVY = 600  # font weight from which type is bold
+
+_PAGE_NUMBER = re.compile(r"^(?:page\s+)?[-–]?\s*\d{1,4}\s*[-–]?(?:\s*(?:/|of)\s*\d{1,4})?$", re.IGNORECASE)
+_STAMP = re.compile(r"^arXiv:\S+ \[")
+_MARGIN = 0.08  # of the page's height, above and below, where running heads stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,26 @@ def lines_of(data: bytes, name: str) -> Lines:
         return Lines(found, len(document), document.get_metadata_value("Title") or "")
     finally:
         document.close()
+
+
+def running(lines: Sequence[Line], pages: int) -> set[Line]:
+    """Page numbers, and what stands at the head or foot of page after page with other numbers at most."""
+    edge = {line for line in lines if not _MARGIN < line.top / (line.height or 1) < 1 - _MARGIN}
+    outermost = {line for _, page in groupby(lines, lambda line: line.page) for line in _ends(list(page))}
+    same: dict[tuple[str, int], list[Line]] = {}
+    for line in edge | outermost:
+        if sum(char.isalpha() for char in line.text) >= 5:
+            same.setdefault((re.sub(r"\d+", "#", line.text), round(line.top / 4)), []).append(line)
+    running = {line for line in lines if _STAMP.match(line.text)}
+    running |= {line for line in outermost if _PAGE_NUMBER.match(line.text)}
+    for group in same.values():
+        if len(group) > pages / 2 if group[0] not in edge else len(group) >= min(3, max(2, pages)):
+            running |= set(group)
+    return running
+
+
+def _ends(page: Sequence[Line]) -> tuple[Line, Line]:
+    return max(page, key=lambda line: line.top), min(page, key=lambda line: line.top)
 
 
 def _page_lines(document: Any, number: int) -> Iterator[Line]:

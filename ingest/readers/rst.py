@@ -17,14 +17,18 @@ _ROLE = re.compile(r"(?<!:):((?:[a-zA-Z][\w+.-]*:)?[a-zA-Z][\w+.-]*):`")
 _DIRECTIVE = re.compile(r"^\s*\.\.\s+(?:\|[^|]+\|\s+)?((?:[a-zA-Z][\w+.-]*:)?[a-zA-Z][\w+.-]*) ?::", re.MULTILINE)
 _TARGET = re.compile(r"^(.*?)\s*<[^<>]*>$", re.DOTALL)
 _BUILT_IN_ROLES = frozenset("emphasis strong literal math sub sup subscript superscript title-reference".split())
-_CODE = frozenset("code-block sourcecode prompt ipython ipython3 doctest testcode testoutput console terminal program-output".split())
+_CODE = frozenset(
+    "code-block sourcecode prompt ipython ipython3 doctest testcode testoutput console terminal program-output".split()
+)
 _DROPPED = frozenset(
     """toctree contents currentmodule module automodule autoclass autofunction automethod autosummary minigallery include
     literalinclude raw plot index meta only highlight sectionauthor codeauthor tabularcolumns jupyter-execute bibliography
     ifconfig title rst-class default-role""".split()
 )
 _NOTES = frozenset("versionadded versionchanged deprecated seealso todo".split())
-_KEPT = frozenset("math note warning table list-table csv-table figure image rubric topic admonition code parsed-literal".split())
+_KEPT = frozenset(
+    "math note warning table list-table csv-table figure image rubric topic admonition code parsed-literal".split()
+)
 _SETTINGS = {
     "report_level": 5,
     "halt_level": 5,

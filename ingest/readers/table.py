@@ -18,7 +18,11 @@ def read(data: bytes, name: str) -> Reading:
     text, notes, repairs = decode(data, name)
     csv.field_size_limit(1 << 24)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), _dialect(text)) if any(cell.strip() for cell in row)]
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text, newline=""), _dialect(text))
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise ReadError(f"{name} is no CSV that can be read ({error}). Save it again as CSV in UTF-8.") from error
     width = max(map(len, rows), default=0)

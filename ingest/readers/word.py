@@ -23,7 +23,9 @@ p[style-name='Source Code'] => pre:separator('\\n')
 
 def read(data: bytes, name: str) -> Reading:
     if data.startswith(_OLE):
-        raise ReadError(f"{name} is encrypted, or an old .doc under a new name. Save it again as .docx without a password.")
+        raise ReadError(
+            f"{name} is encrypted, or an old .doc under a new name. Save it again as .docx without a password."
+        )
     _check(data, name)
     import mammoth
 

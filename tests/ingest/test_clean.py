@@ -45,7 +45,7 @@ def test_mojibake_is_mended_outside_code(tmp_path: Path) -> None:
 
 LOSSY = """# Gradients
 
-A gradient tells us where to go. It learns automatically, is continuous, and has a bias; of all layers the convolutional one is convolutional.
+A gradient tells us where to go. Deep learning works automatically, is continuous, and has a bias; of all layers the convolutional one is convolutional.
 
 The network has the ability toautomatically learn, and thegradienttells us how. We predict acontinuous output with a
 theconvolutional layer- a filter that slides. It finds different features.Pooling layersreduce what is kept.
@@ -133,5 +133,13 @@ def test_the_glued_words_of_the_real_guides_are_all_parted() -> None:
     guide = read(next((SHARED / "guides").glob("003*.txt")))
 
     assert guide.repairs == {"headings parted from a code label": 25, "words parted": 11, "lost spaces put back": 15}
-    for glued in ("toautomatically", "hegradient", "descentmoves", "layersreduce", "Learningis", "LearningFull", "adiscrete"):
+    for glued in (
+        "toautomatically",
+        "hegradient",
+        "descentmoves",
+        "layersreduce",
+        "Learningis",
+        "LearningFull",
+        "adiscrete",
+    ):
         assert glued not in guide.text
