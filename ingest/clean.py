@@ -1,7 +1,7 @@
 """Repairs on the way in: characters that an old encoding broke, and spaces that were lost when markup was stripped.
 
-Only what is certain is changed, never inside code, and every change is counted by kind. The repairs are made block by block,
-so that offsets stay exact.
+Only what is certain is changed, never inside code, and every change is counted by kind. The repairs are made block by
+block, so that offsets stay exact.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _LIGATURES = {
     "\ufb06": "st",
 }
 _LIGATURE = re.compile("[\ufb00-\ufb06]")
-# U+0E42 is what is left of UTF-8's E2 .. .. (dashes, arrows) when it is read as Thai and its control characters are dropped.
+# U+0E42 is what is left of UTF-8's E2 .. .. (dashes, arrows) when it is read as Thai and loses its control characters.
 _THAI = re.compile("[\u0e00-\u0e7f]")
 _LOST_ARROW = re.compile("(\\bif\\b[^.?!\u0e42\n]{3,80} )\u0e42(?= )")
 _LOST_DASH = re.compile("(?<= )\u0e42(?= )|(?<=\\w)\u0e42(?= )")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-# What UTF-8 looks like when it is read as cp1252, Latin-1, cp1251, Mac Roman ...: two of these side by side.
+# What UTF-8 looks like when it is read as cp1252, cp1251, Mac Roman ...: two of these side by side.
 _MOJIBAKE = re.compile(
-    "[\u00c2\u00c3\u00e2\u00e3\u00e5\u00d0\u00d1\u0413\u0432\u221a\u201a][\u0080-\u00bf\u0152-\u0178\u0192\u02c6\u02dc\u2000-\u2122\u0402-\u045f]"
+    "[\u00c2\u00c3\u00e2\u00e3\u00e5\u00d0\u00d1\u0413\u0432\u221a\u201a]"
+    "[\u0080-\u00bf\u0152-\u0178\u0192\u02c6\u02dc\u2000-\u2122\u0402-\u045f]"
 )
 
 Mender = Callable[[str, Counter[str]], str]
@@ -106,7 +106,6 @@ def _dashes(piece: str, repairs: Counter[str]) -> str:
 
 
 def _ligatures(piece: str, repairs: Counter[str]) -> str:
-    if _NOT_ASCII.search(piece):
-        piece, count = _LIGATURE.subn(lambda found: _LIGATURES[found.group()], piece)
-        repairs["ligatures opened"] += count
+    piece, count = _LIGATURE.subn(lambda found: _LIGATURES[found.group()], piece)
+    repairs["ligatures opened"] += count
     return piece

@@ -51,7 +51,7 @@ class Block:
 
     `level` is a heading's (or an FAQ question's) depth, 1 the highest; for an item its nesting, 1 the outermost.
     `label` is what a heading says without its markup. A table's header is `text[start:header_end]`, the line of dashes
-    below it included; where `header_end` is 0 the block has none. Code blocks include their fences where the text has them.
+    below it included; where `header_end` is 0 the block has none. Code blocks include their fences, if there are any.
     """
 
     kind: Kind
@@ -125,7 +125,7 @@ def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> 
 
 
 class Reader:
-    """Reads many files in one process of their own, which is stopped and replaced when a file hangs it or eats its memory.
+    """Reads files in a process of its own, which is stopped and replaced when a file hangs it or eats its memory.
 
     The process starts with the first file. Use it as a context manager.
     """
@@ -214,7 +214,9 @@ def _bytes(path: Path, name: str, max_bytes: int) -> bytes:
 
 def _too_large(name: str, size: int, max_bytes: int) -> str:
     mb, limit = -(-size // 2**20), max_bytes // 2**20
-    return f"{name} has {mb} MB; a file of its kind is read up to {limit} MB. Split it, or raise the limit with --max-mb."
+    return (
+        f"{name} has {mb} MB; a file of its kind is read up to {limit} MB. Split it, or raise the limit with --max-mb."
+    )
 
 
 def _title_from(name: str) -> str:

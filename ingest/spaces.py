@@ -1,8 +1,8 @@
-"""Finds spaces that were lost where a web page's markup was stripped: `the<b>gradient</b>tells` became "thegradienttells".
+"""Finds spaces that were lost where a page's markup was stripped: `the<b>gradient</b>tells` became "thegradienttells".
 
-A word is parted only where it is no word, name or identifier itself and there is one way to part it into words that this very
-document uses elsewhere. The surest sign is an article or preposition grown onto such a word. Only in a document that shows
-this sign more than once are the other marks of the same accident mended too: "descentmoves", "features.Pooling", "category- a".
+A word is parted only where it is no word, name or identifier itself and there is one way to part it into words that
+this very document uses elsewhere. The surest sign is an article grown onto such a word. Only in a document that shows
+this sign more than once are the other marks of the same accident mended: "descentmoves", "category- a filter".
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ _WORD = re.compile(r"(?<![\w.@#/\\_\-&'’])[A-Za-z][a-z]{4,}(?![\w@/\\_(\[='’
 _NAME = re.compile(r"[A-Za-z][a-z]+")
 _OWN = re.compile(r"(?<![\w@#/\\_])[A-Za-z][a-z]+(?![\w@/\\_])")
 _PROTECTED = re.compile(
-    r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].*?\\\\?[)\]]|\w+://\S+|www\.\S+|<[^<>]*>|\]\([^)\s]*\)|\{[^{}]*\}|:[\w:+-]+:`[^`]*`|\S*[\\_=@]\S*",
+    r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].*?\\\\?[)\]]|\w{1,20}://\S+|www\.\S+|<[^<>]*>|\]\([^)\s]*\)|\{[^{}]*\}|:[\w:+-]+:`[^`]*`|\S{0,200}[\\_=@]\S*",
     re.DOTALL,
 )
 _ACRONYM_GLUED = re.compile(r"(?<=[A-Z]\))(is|are|was|has|can|and)(?= )")
-_SENTENCE = re.compile(r"(?<=[a-z]{3})([.!?])([A-Z][a-z]+(?: [A-Z]?[a-z]+){0,3}(?: \([A-Z]+\)(?:is|are|was|has|can|and))?)\b")
+_SENTENCE = re.compile(
+    r"(?<=[a-z]{3})([.!?])([A-Z][a-z]+(?: [A-Z]?[a-z]+){0,3}(?: \([A-Z]+\)(?:is|are|was|has|can|and))?)\b"
+)
 _ITEM_LABEL = re.compile(r"^([-*•]\s+[A-Z][^:.\n]{2,50}:)(?=([A-Z][a-z]*) [a-z])", re.MULTILINE)
 _DASH = re.compile(r"(?<=[a-z]{3})(- )(?=([a-z]+)\b)")
 _CAMEL = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)([A-Z][a-z]+) ([A-Z][a-z]+)")
@@ -74,7 +76,7 @@ class Spaces:
             self.own.update(word for word in words if word not in suspects)
         suspects -= self.names
         grown = {word: parts for word in suspects if (parts := self._grown(word))}
-        # Names of functions begin with "to", "as" or "a" now and then (tolist, astype, arange); with an article hardly one.
+        # Names of functions begin with "to", "as" or "a" (tolist, astype, arange), but hardly with "the" or "an".
         self.lossy = len(grown) >= _ENOUGH and any(parts[0] in ("the", "an") for parts in grown.values())
         if self.lossy:
             joined = {word: parts for word in suspects - grown.keys() if (parts := self._joined(word))}

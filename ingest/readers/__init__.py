@@ -1,7 +1,8 @@
-"""One reader per format. Each takes a file's bytes and its name and gives a `Reading`: text, and the blocks it is made of.
+"""One reader per format. Each takes a file's bytes and its name and gives a `Reading`: a text and its blocks.
 
 A reader either keeps the file's own text and finds the blocks in it (Markdown, plain text), or writes a text of its own
-with a `Draft` (everything else). Either way the blocks are exact: in order, apart, trimmed, and covering all that is not blank.
+with a `Draft` (everything else). Either way the blocks are exact: in order, apart, trimmed, and covering all that is
+not blank.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Draft:
     def add(
         self, kind: Kind, text: str, *, level: int = 0, label: str = "", header: int = 0, page: int | None = None
     ) -> None:
-        """Append one block. `header` is the length of a table's header; items stand close, all else a blank line apart."""
+        """Append one block. `header` is the length of a table's. Items stand close, all else a blank line apart."""
         body = text.strip()
         if not body:
             return

@@ -1,8 +1,8 @@
 """Finds code in plain text whose indentation and fences are gone.
 
-A line is *strong* if it can hardly be prose: Python that parses to an assignment, a call, an import or a definition, a shell
-command, a line of another language's syntax. A run of code begins at a strong line (or at a comment above one) and goes on
-over whatever stands inside its brackets and over weak lines (a name, a comment, `pass`) between strong ones.
+A line is *strong* if it can hardly be prose: Python that parses to an assignment, a call, an import, a definition, a
+shell command, a line of another language's syntax. A run of code begins at a strong line (or a comment above one) and
+goes on over whatever stands inside its brackets and over weak lines (a name, a comment, `pass`) between strong ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _STRONG = re.compile(
       | (?:el)?if\s.+:\s*(?:\#.*)?$ | else:\s*(?:\#.*)?$ | try:$ | except\b.*:$ | finally:$
       | (?:async\s+)?(?:with|for)\s+\w.*[\[({)\]].*:\s*(?:\#.*)?$ | (?:async\s+)?with\s+\w[\w.]*\($
       | (?:\$|>>>|\.\.\.|In\s\[\d+\]:)\s+\S
-      | (?:sudo\s+)?(?:pip3?|conda|uv|npm|npx|yarn|git|docker|kubectl|apt|apt-get|brew|ollama|huggingface-cli|vllm|cargo)\s+
+      | (?:sudo\s+)?
+        (?:pip3?|conda|uv|npm|npx|yarn|git|docker|kubectl|apt|apt-get|brew|ollama|huggingface-cli|vllm|cargo)\s+
         (?:-{1,2}\w|install|add|init|run|create|activate|clone|pull|push|build|login|download|serve|sync|update|commit|compose)\b
       | (?:curl|wget)\s+(?:-|https?://) | python3?\s+(?:-m\s|\S+\.py\b) | cd\s+[\w./~-]+$ | (?:export|set)\s+\w+=\S
       | (?:const|let|var)\s+\w+\s*= | function\s+\w*\( | \#include\s*< | (?:public|private|static)\s+\w+.*[({;]$
@@ -126,7 +127,7 @@ def _prose(line: str) -> bool:
 
 
 def _telling(node: ast.stmt, line: str) -> bool:
-    """Is this statement one that prose cannot be taken for? `Compute (GPU)` is a call to Python, `return policy` a return."""
+    """Can prose not be taken for this statement? To Python `Compute (GPU)` is a call, `return policy` a return."""
     if isinstance(node, ast.Assign | ast.AugAssign | ast.Assert | ast.Import | ast.ImportFrom | ast.With):
         return True
     if isinstance(node, ast.AnnAssign):

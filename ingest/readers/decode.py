@@ -20,6 +20,8 @@ SAMPLE = 200_000  # bytes that are looked at where an encoding must be guessed
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\u00ad]")
 _HARD_SPACE = re.compile("[\u00a0\u2007\u202f]")
+# UTF-8 that was read as Latin-1: its second bytes are control characters, which nobody types and which are gone below.
+_C1_MOJIBAKE = re.compile("[\u00c2-\u00f4][\u0080-\u00bf]?[\u0080-\u009f]")
 _DATA = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)[A-Za-z0-9+/=\s]{100,}")
 _BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
@@ -38,6 +40,8 @@ def decode(data: bytes, name: str) -> tuple[str, tuple[str, ...], Counter[str]]:
 def tidy(text: str) -> tuple[str, Counter[str]]:
     """Line ends as `\\n`; control characters and what is invisible removed; hard spaces as spaces."""
     repairs: Counter[str] = Counter()
+    if _C1_MOJIBAKE.search(text):
+        text, repairs["mojibake mended"] = _demojibaked(text)
     text = _BREAK.sub("\n", text)
     for kind, pattern, stands_for in (
         ("control characters removed", _CONTROL, ""),
@@ -48,6 +52,16 @@ def tidy(text: str) -> tuple[str, Counter[str]]:
         text, count = pattern.subn(stands_for, text)
         repairs[kind] += count
     return text, +repairs
+
+
+def _demojibaked(text: str) -> tuple[str, int]:
+    import ftfy
+
+    lines = text.split("\n")
+    broken = [at for at, line in enumerate(lines) if _C1_MOJIBAKE.search(line)]
+    for at in broken:
+        lines[at] = ftfy.fix_encoding(lines[at]).replace("\n", " ")
+    return "\n".join(lines), len(broken)
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ _KEPT_TAGS = re.compile(r"^\s*</?(?:table|thead|tbody|tr|td|th|pre|script|style|
 _MODULE = re.compile(r"""^(?:import\s+(?:[\w*{].*\bfrom\b|["'])|export\s+(?:const|let|default|function)\b)""")
 _COMPONENT = re.compile(r"^\s*<[A-Z][\w.]*(?=[\s/>]|$)")
 _ANCHOR_ONLY = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+\[[^\]]*\]\(#[^)]*\)\s*$")
-_MAX_TAG_LINES = 400
+_MAX_TAG_LINES, _MAX_COMMENT_LINES = 400, 2000
 
 
 def set_aside(lines: list[str], mdx: bool) -> tuple[list[str], list[Span], list[Span]]:
@@ -95,7 +95,7 @@ def _fence_end(lines: list[str], at: int, mark: str) -> int:
 
 
 def _comment_end(lines: list[str], at: int) -> int:
-    for end in range(at, len(lines)):
+    for end in range(at, min(len(lines), at + _MAX_COMMENT_LINES)):
         _, closed, rest = lines[end].partition("-->")
         if closed:
             return end + 1 if not rest.strip() else at

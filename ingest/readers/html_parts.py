@@ -1,4 +1,4 @@
-"""Elements of an HTML page: which are blocks, which are the site and not the article, what text and tables they hold."""
+"""Elements of an HTML page: which are blocks, which are the site around the article, what text and tables they hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 HtmlElement = Any  # lxml.html.HtmlElement: lxml has no types of its own
 
 _DROPPED = frozenset("script style noscript template svg head iframe object canvas input select option".split())
-_AROUND = frozenset("nav footer aside form button dialog menu".split())
+_AROUND = frozenset("nav footer aside button dialog menu".split())
 _AROUND_ROLES = frozenset("navigation banner contentinfo complementary search dialog".split())
 _AROUND_CLASS = re.compile(
     r"(?:^|[\s_-])(?:sidebar|breadcrumbs?|share|sharing|social|comments?|cookies?|newsletter|related|tags?|toc|menu|pagination"
@@ -17,8 +17,8 @@ _AROUND_CLASS = re.compile(
 )
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset(
-    """address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form header hr
-    html li main nav ol p pre section summary table ul""".split()
+    """address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer
+    form header hr html li main nav ol p pre section summary table ul""".split()
 ) | set(HEADINGS)
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush:)[-\s]?(?:source-)?([A-Za-z+#]+)")
 _MATH = frozenset(("math/tex", "math/tex; mode=display"))
@@ -42,12 +42,11 @@ def is_around(node: HtmlElement) -> bool:
         return (
             not any(parent.tag in ("article", "main") for parent in node.iterancestors()) and node.find(".//h1") is None
         )
-    if node.tag not in ("div", "section", "ul", "ol", "p"):
+    if node.tag not in ("div", "section", "ul", "ol", "p", "form"):
         return False
-    named = _AROUND_CLASS.search(f"{node.get('class') or ''} {node.get('id') or ''}")
-    return (
-        bool(named) and node.find(".//h1") is None and node.find(".//article") is None and node.find(".//main") is None
-    )
+    if node.tag != "form" and not _AROUND_CLASS.search(f"{node.get('class') or ''} {node.get('id') or ''}"):
+        return False
+    return not any(node.find(f".//{tag}") is not None for tag in ("h1", "article", "main"))
 
 
 def inline(node: HtmlElement) -> str:

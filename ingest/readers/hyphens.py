@@ -11,7 +11,7 @@ from ingest.spaces import known
 
 
 class Hyphens:
-    """Made from all lines of a document, whose own words decide whether "long-" and "term" are one word or a compound."""
+    """Made from all lines of a document: its own words decide whether "long-" and "term" are one word or a compound."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self.words = Counter(word.lower() for line in lines for word in re.findall(r"[\w-]+", line.text))

@@ -1,7 +1,7 @@
 """How deep is each heading of a plain text? Nothing marks it; this goes by what a careful reader goes by.
 
-Two blank lines above, numbering, a colon at the end, a heading straight under a heading, "four things:" before four headings.
-Level 1 is the title's. What cannot be told stays at level 2.
+Two blank lines above, numbering, a colon at the end, a heading straight under a heading, "four things:" before four of
+them. Level 1 is the title's. What cannot be told stays at level 2.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SMALL = frozenset(
 )
 DEEPEST = 6
 _TOP = re.compile(
-    r"^(?:introduction|conclusions?|bottom line|summary|key takeaways?|takeaways|final thoughts|further reading|references"
+    r"^(?:introduction|conclusions?|bottom line|summary|(?:key )?takeaways?|final thoughts|further reading|references"
     r"|FAQs?|frequently asked questions?|common questions)\b.{0,30}$",
     re.IGNORECASE,
 )
@@ -46,7 +46,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Family:
-    """Headings that stand under one other: how deep, what the first is like, how many there should be (0: not known)."""
+    """Headings that stand under one other: how deep, what the first is like, how many there should be (0: unknown)."""
 
     parent: Found
     level: int
@@ -93,7 +93,7 @@ class _Levels:
             self.families[-1].members.append(heading.label)
             return self.families[-1].level
         base = 3 if self.spaced else 2
-        # A section of nothing but code belongs to the prose above it, and so does a table straight behind such a section.
+        # A section of nothing but code belongs to the prose above it, and so does a table right behind such a section.
         below = heading.bare in ("code", "table") and index > 0 and (heading.bare == "code" or self.top > base)
         return base + 1 if below and not self.spaced else base
 

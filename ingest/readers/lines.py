@@ -1,4 +1,4 @@
-"""The lines of a plain text, told apart: code, table rows, items, and what belongs to the web page it was saved from."""
+"""The lines of a plain text, told apart: code, table rows, items, and what belongs to the page it was saved from."""
 
 from __future__ import annotations
 

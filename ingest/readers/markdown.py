@@ -1,4 +1,4 @@
-"""Markdown in its dialects. The text stays as it is, markup and all; the blocks come from markdown-it's line positions."""
+"""Markdown in its dialects. The text stays as it is, markup and all; markdown-it's line positions give the blocks."""
 
 from __future__ import annotations
 

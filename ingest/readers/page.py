@@ -1,4 +1,4 @@
-"""HTML pages as saved from a browser. Tags say what is a heading, a list, a table, code; and what is only the site around it."""
+"""HTML pages as saved from a browser. Tags say what is a heading, a list, a table, code; and what is the site."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from ingest.readers.html_parts import (
     verbatim,
 )
 from ingest.readers.questions import mark_questions
-
 
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
 _PILCROW = re.compile(r"\s*[¶#§🔗]\s*$")
@@ -155,7 +154,7 @@ class _Walk:
         self.depth -= 1
 
     def item(self, node: HtmlElement, marker: str, term: str) -> None:
-        """An item's own words up to its first inner list, table or code; then those; what follows them is a paragraph."""
+        """An item's own words up to its first inner list, table or code; then those; what follows is a paragraph."""
         run = [term, node.text or ""]
         own = True
         for child in node:

@@ -1,4 +1,4 @@
-"""The lines of a PDF with what their type tells: size, weight, place on the page. From pdfium, which gives columns in order."""
+"""The lines of a PDF with what their type tells: size, weight, place on the page. pdfium gives columns in order."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Plain text as it is saved from web pages: nothing marks a heading, a list is a bullet at most, code lost its indentation.
+"""Plain text as it is saved from web pages: nothing marks a heading, a list is a bullet at most, code lost its indents.
 
-The text stays the file's own apart from certain repairs. Each line is told apart first (code, table, item, furniture, ...),
+The text stays the file's own apart from certain repairs. Lines are told apart first (code, table, item, furniture),
 then short lines that stand above others are seen to be headings, then lines become blocks.
 """
 

@@ -1,4 +1,4 @@
-"""Which headings are questions that their section answers: those of an FAQ, and questions straight above a short answer."""
+"""Which headings are questions that their section answers: those of an FAQ, and those right above a short answer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """reStructuredText, Sphinx's too: docutils parses it, and what it finds is written down as in Markdown.
 
-Sphinx's roles are rendered to their words (`:class:`SVC`` is "SVC"), its directives to what they hold; labels and targets go.
+Sphinx's roles are rendered to their words (`:class:`SVC`` is "SVC"), its directives to what they hold; labels go.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _CODE = frozenset(
     "code-block sourcecode prompt ipython ipython3 doctest testcode testoutput console terminal program-output".split()
 )
 _DROPPED = frozenset(
-    """toctree contents currentmodule module automodule autoclass autofunction automethod autosummary minigallery include
-    literalinclude raw plot index meta only highlight sectionauthor codeauthor tabularcolumns jupyter-execute bibliography
-    ifconfig title rst-class default-role""".split()
+    """toctree contents currentmodule module automodule autoclass autofunction automethod autosummary minigallery
+    include literalinclude raw plot index meta only highlight sectionauthor codeauthor tabularcolumns jupyter-execute
+    bibliography ifconfig title rst-class default-role""".split()
 )
 _NOTES = frozenset("versionadded versionchanged deprecated seealso todo".split())
 _KEPT = frozenset(
@@ -85,7 +85,7 @@ def _register_directives(text: str) -> None:
     from docutils.parsers.rst.directives import _directive_registry as known
 
     for name in set(_DIRECTIVE.findall(text)):
-        if name not in known and name not in _KEPT or name in _DROPPED:
+        if name in _DROPPED or (name not in known and name not in _KEPT):
             directives.register_directive(name, _directive_for(name))
 
 

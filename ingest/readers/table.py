@@ -1,4 +1,4 @@
-"""CSV files: one table. The delimiter is found out; the first row is its header unless it holds figures like those below."""
+"""CSV files: one table. The delimiter is found out; the first row is its header unless it holds figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which lines of a plain text are headings? Nothing marks them: they are short, begin like titles, and stand above something."""
+"""Which lines of a plain text are headings? They are short, begin like titles, and stand above something."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _numbered_heading(page: Page, at: int) -> bool:
 
 
 def _unmark_menus(page: Page) -> None:
-    """Headings line upon line: below a colon a list that lost its bullets, and five or more a menu, or a table fallen apart."""
+    """Headings line upon line: below a colon a list that lost its bullets; five or more a menu or a table in pieces."""
     at = 0
     while at < len(page.lines):
         end = at

@@ -1,6 +1,6 @@
 """The process in which files are read: `python -m ingest.readers.worker SECONDS BYTES`, started by `documents.Reader`.
 
-It takes (path, name, max_bytes) from standard input and answers with a `Document`, or with the line that says why there is none.
+It takes (path, name, max_bytes) from standard input and answers with a `Document`, or the line that says why not.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ def test_binary_data_under_a_texts_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_stray_nul_is_taken_out_and_counted(tmp_path: Path) -> None:
-    found = document(tmp_path, "a.md", b"# A\n\nA long enough te\0xt to hold one character that nobody typed into it.\n")
+    found = document(
+        tmp_path, "a.md", b"# A\n\nA long enough te\0xt to hold one character that nobody typed into it.\n"
+    )
 
     assert "text" in found.text
     assert found.repairs == {"control characters removed": 1}
@@ -210,7 +212,10 @@ PIECES = st.sampled_from(
 
 
 @settings(max_examples=150, deadline=None)
-@given(lines=st.lists(PIECES | st.text(max_size=30), max_size=25), suffix=st.sampled_from([".md", ".mdx", ".txt", ".rst", ".html"]))
+@given(
+    lines=st.lists(PIECES | st.text(max_size=30), max_size=25),
+    suffix=st.sampled_from([".md", ".mdx", ".txt", ".rst", ".html"]),
+)
 def test_whatever_is_written_into_a_file_its_blocks_are_exact(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], suffix: str
 ) -> None:
