@@ -7,22 +7,22 @@ begins and ends at a unit's edge, so that no sentence, list item, table row or c
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.documents import Block, Document
-from ingest.units import HEADINGS, Unit, UnitKind, cut, units_of
+from ingest.packing import GOOD_TOKENS, HEADER_CHARACTERS, CountTokens, Packer, Piece
+from ingest.units import HEADINGS, Unit, UnitKind, units_of
 
 __all__ = ["Chunk", "CountTokens", "Unit", "UnitKind", "beside", "chunk"]
 
-CountTokens = Callable[[Sequence[str]], Sequence[int]]
-
 MOST_TOKENS = 220  # the model cuts at 256 in silence; title, section and header are counted in, its two marks are not
-GOOD_TOKENS = 130  # a chunk this long ends at the next block: longer ones blur what they are about
 TINY_TOKENS = 45  # sections shorter than this join their neighbours
 CONTEXT_CHARACTERS = 160  # of title and section beside the text, so that the text itself has room
 
+_DRAWN = re.compile(r"([-=_*~#.+\s])\1{3,}")
 _SKIPPED = ("front_matter", "furniture")
 
 
@@ -51,7 +51,7 @@ class Chunk:
     def searchable(self) -> str:
         """What is embedded. A file's name is left out of it, so that a renamed file keeps its vectors."""
         context = beside("" if self.named else self.title, self.section, self._header_beside)
-        return f"{context}\n{self.text}" if context else self.text
+        return f"{context}\n{squeezed(self.text)}" if context else squeezed(self.text)
 
     @property
     def _header_beside(self) -> str:
@@ -63,42 +63,40 @@ class Chunk:
         return hashlib.sha256(self.searchable.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
+def squeezed(text: str) -> str:
+    """Without the length of drawn lines: the one under a wide table's header can cost more tokens than the table."""
+    return _DRAWN.sub(r"\1\1\1", text)
+
+
 def beside(title: str, section: str, header: str) -> str:
     """Title, section and table header in a form that leaves room for the text; the inner headings say the most."""
     path = section if title in section else f"{title} > {section}" if section else title
     if len(path) > CONTEXT_CHARACTERS:
         path = "… " + path[-CONTEXT_CHARACTERS:].split(" ", 1)[-1]
-    return f"{path}\n{header[:CONTEXT_CHARACTERS]}" if header else path
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A unit with what the packing has to know about it."""
-
-    unit: Unit
-    block: Block
-    first: bool  # of its block
-    last: bool
-    tokens: int
-    header_tokens: int  # what the header row costs beside it, where the table continues from another chunk
-    share: float  # of its block, for each of the chunks that the block is split into: no crumbs at the end
+    return f"{path}\n{header[:HEADER_CHARACTERS]}" if header else path
 
 
 def chunk(document: Document, count_tokens: CountTokens) -> list[Chunk]:
     """All chunks of the document, in order. Front matter and page furniture are left out."""
     sections = list(_sections(document.blocks))
     units = {id(block): units_of(document.text, block) for _, blocks in sections for block in blocks}
-    every = [unit for of_block in units.values() for unit in of_block]
-    tokens = dict(zip(every, count_tokens([document.text[u.start : u.end] for u in every]), strict=True))
-    chunks = []
+    spans = {u: span for _, blocks in sections for block in blocks for u, span in _spans(block, units[id(block)])}
+    texts = [squeezed(document.text[slice(*span)]) for span in spans.values()]
+    tokens = dict(zip(spans, count_tokens(texts), strict=True))
+    chunks: list[tuple[Chunk, bool]] = []
     for path, blocks in _joined(sections, lambda block: sum(tokens[u] for u in units[id(block)])):
         section = " > ".join(path)
         room = MOST_TOKENS - count_tokens([beside(document.title, section, "")])[0]
-        pieces = [
-            p for block in blocks for p in _pieces(document.text, block, units[id(block)], tokens, room, count_tokens)
-        ]
-        chunks += [_chunk(document, section, run) for run in _packed(pieces, room)]
-    return chunks
+        packer = Packer(document.text, room, count_tokens)
+        pieces = [piece for block in blocks for piece in packer.pieces(block, units[id(block)], tokens)]
+        chunks += [(_chunk(document, section, run), _is_beside(run, section)) for run in packer.packed(pieces)]
+    return [c for c, bare in chunks if not bare] or [c for c, _ in chunks]
+
+
+def _spans(block: Block, units: Sequence[Unit]) -> Iterator[tuple[Unit, tuple[int, int]]]:
+    """Each unit with what it brings along: code's fences and the line under a table's header are embedded too."""
+    starts = [block.start, *(unit.start for unit in units[1:])]
+    return zip(units, zip(starts, [*starts[1:], block.end], strict=True), strict=True)
 
 
 Section = tuple[tuple[str, ...], list[Block]]
@@ -122,7 +120,7 @@ def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
 
 
 def _joined(sections: Sequence[Section], tokens: Callable[[Block], int]) -> Iterator[Section]:
-    """Tiny sections of one parent, side by side, become one; a heading without text is left to its children."""
+    """Tiny sections under one heading, side by side, become one; a heading without text is left to its children."""
     waiting: list[Section] = []
 
     def size(section: Section) -> int:
@@ -130,14 +128,16 @@ def _joined(sections: Sequence[Section], tokens: Callable[[Block], int]) -> Iter
 
     for i, section in enumerate(sections):
         path, blocks = section
-        tiny = size(section) < TINY_TOKENS and blocks[0].kind == "heading" and len(blocks) > 1
+        tiny = size(section) < TINY_TOKENS and blocks[0].kind == "heading"
         fits = sum(map(size, waiting)) + size(section) <= GOOD_TOKENS
-        if waiting and not (tiny and fits and path[:-1] == waiting[0][0][:-1]):
+        if waiting and not (tiny and fits and len(path) > 1 and path[:-1] == waiting[0][0][:-1]):
             yield _merged(waiting)
             waiting = []
+        if len(blocks) == 1 and blocks[0].kind == "heading" and _has_children(sections, i):
+            continue
         if tiny:
             waiting.append(section)
-        elif len(blocks) > 1 or blocks[0].kind != "heading" or not _has_children(sections, i):
+        else:
             yield section
     if waiting:
         yield _merged(waiting)
@@ -154,63 +154,16 @@ def _merged(sections: Sequence[Section]) -> Section:
     return sections[0][0][:-1], [block for _, blocks in sections for block in blocks]
 
 
-def _pieces(
-    text: str, block: Block, units: Sequence[Unit], tokens: dict[Unit, int], room: int, count: CountTokens
-) -> Iterator[_Piece]:
-    """The block's units, those that no chunk could hold cut further."""
-    header = count([_header(text, block)[:CONTEXT_CHARACTERS]])[0] if block.kind == "table" else 0
-    fitting: list[tuple[Unit, int]] = []
-    for unit in units:
-        if tokens[unit] <= room - header:
-            fitting.append((unit, tokens[unit]))
-            continue
-        most = max(1, (unit.end - unit.start) * (room - header) // tokens[unit] * 2 // 3)
-        spans = list(cut(text, unit.start, unit.end, most))
-        fitting += zip((Unit(*s, unit.kind) for s in spans), count([text[slice(*s)] for s in spans]), strict=True)
-    total = sum(cost for _, cost in fitting)
-    parts = -(-total // max(1, room - header))
-    largest = max(cost for _, cost in fitting)
-    share = room if parts == 1 else min(room, total / parts + largest / 2)
-    for i, (unit, cost) in enumerate(fitting):
-        yield _Piece(unit, block, i == 0, i == len(fitting) - 1, cost, header, share)
-
-
-def _packed(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:
-    """Runs of pieces that fit: full at `room`, content to end at a block's edge from `GOOD_TOKENS` on."""
-    run: list[_Piece] = []
-    used = 0
-    for piece in pieces:
-        is_table = piece.block.kind == "table"
-        continued = bool(run) and not piece.first and all(p.block is piece.block for p in run)
-        full = used + piece.tokens > (piece.share if continued else room)
-        good = piece.first and used > GOOD_TOKENS and piece.block.kind != "item"
-        second_table = piece.first and is_table and any(p.block.kind == "table" for p in run)
-        if any(p.unit.kind != "heading" for p in run) and (full or good or second_table):
-            yield run
-            run, used = [], 0
-        if is_table and not piece.first and not run:
-            used = piece.header_tokens
-        run.append(piece)
-        used += piece.tokens
-    if run:
-        yield run
-
-
-def _header(text: str, table: Block) -> str:
-    return text[table.start : max(table.header_end, table.start)].split("\n")[0].strip()
-
-
-def _chunk(document: Document, section: str, run: Sequence[_Piece]) -> Chunk:
-    first, last = run[0], run[-1]
+def _chunk(document: Document, section: str, run: Sequence[Piece]) -> Chunk:
     # The heading that opens a section stands in `section`; a question belongs to its answer and stays.
-    body = run[1:] if first.block.kind == "heading" and len(run) > 1 and section.endswith(first.block.label) else run
-    first = body[0]
+    opening = [p for p in run if p.block is run[0].block]
+    body = run[len(opening) :] if _is_beside(opening, section) and len(run) > len(opening) else run
+    first, last = body[0], body[-1]
     start = first.block.start if first.first else first.unit.start
     end = last.block.end if last.last else last.unit.end
     by_kind: Counter[str] = Counter()
     for piece in body:
         by_kind[piece.block.kind] += piece.tokens
-    table = next((p.block for p in body if p.block.kind == "table"), None)
     return Chunk(
         document=document.path,
         title=document.title,
@@ -220,7 +173,13 @@ def _chunk(document: Document, section: str, run: Sequence[_Piece]) -> Chunk:
         text=document.text[start:end],
         kind=by_kind.most_common(1)[0][0],
         units=tuple(p.unit for p in body),
-        header=_header(document.text, table) if table else "",
+        header=next((p.header for p in body if p.block.kind == "table"), ""),
         page=first.block.page,
         named=document.named,
     )
+
+
+def _is_beside(run: Sequence[Piece], section: str) -> bool:
+    """Whether this is nothing but the heading that every chunk of the section has beside it."""
+    block = run[0].block
+    return block.kind == "heading" and run[-1].block is block and section.endswith(block.label)

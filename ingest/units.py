@@ -16,6 +16,8 @@ HEADINGS = ("heading", "question")
 ITEM_CHARACTERS = 400  # a longer list item is cited by its sentences
 MOST_CHARACTERS = 1200  # what has no end for this long is cut at white space
 
+_FENCES = ("```", "~~~")
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -30,10 +32,12 @@ def units_of(text: str, block: Block) -> list[Unit]:
     """The units of one block, in order, inside it, never overlapping."""
     if block.kind in HEADINGS:
         return [Unit(block.start, block.end, "heading")]
-    if block.kind in ("code", "table"):
-        kind: UnitKind = "code" if block.kind == "code" else "row"
-        lines = [span for span in _lines(text, block.start, block.end) if not _is_rule(text[slice(*span)])]
-        spans = [span for span in lines if not text[slice(*span)].lstrip().startswith(("```", "~~~"))] or lines
+    if block.kind == "table":
+        kind: UnitKind = "row"
+        spans = [line for line in _lines(text, block.start, block.end) if not _is_rule(text[slice(*line)])]
+    elif block.kind == "code":
+        lines = list(_lines(text, block.start, block.end))
+        kind, spans = "code", [line for line in lines if not text[slice(*line)].lstrip().startswith(_FENCES)] or lines
     elif block.kind == "item" and block.end - block.start <= ITEM_CHARACTERS:
         kind, spans = "item", [(block.start, block.end)]
     else:
