@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.decide import decide
+from assistant.decide import Verdict, decide
 from assistant.evidence import score_units
 from assistant.followups import understand
 from assistant.proving import Draft
 from assistant.records import Answer, Passages, Proved, Sentence, Status, Written
-from assistant.retrieve import Found, Passage, Retriever, open_embedder
+from assistant.retrieve import Passage, Retriever, open_embedder
 from assistant.writers import Cite, Request, Stop, Text, Turn, Writer
 from ingest.errors import WriterError
 from ingest.library import Library
@@ -68,27 +68,27 @@ class Assistant:
     def stream(self, question: str, history: History = ()) -> Iterator[Event]:
         """Passages first, then text as it is written and sentences as they are proved, then the finished `Answer`."""
         started = time.perf_counter()
-        understood = understand(question, _questions(history))
-        found = self.retriever.find(understood, PASSAGES)
-        evidence = self._evidence(found)
+        request, verdict = self.prepare(question, history)
         retrieved = time.perf_counter()
         answer = Answer(
-            question=question,
-            status="answered",
-            understood=understood.text,
-            passages=found.passages,
-            model=self._name(),
+            question, "answered", passages=request.passages, model=self._name(), understood=request.question
         )
-        yield Passages(found.passages, understood.text)
-        verdict = decide(found, evidence, strict=self._name() == "quotes")
+        yield Passages(request.passages, request.question)
         if verdict.answerable:
-            request = Request(understood.text, found.passages, _turns(history), evidence)
             answer = yield from self._write(answer, request)
         else:
             answer = replace(answer, status="not_in_guides", detail=verdict.reason + self._excuses())
         ended = time.perf_counter()
         seconds = {"retrieve": retrieved - started, "write": ended - retrieved, "total": ended - started}
         yield replace(answer, seconds={name: round(value, 4) for name, value in seconds.items()})
+
+    def prepare(self, question: str, history: History = ()) -> tuple[Request, Verdict]:
+        """All that a writer is given, and whether it is asked at all."""
+        found = self.retriever.find(understand(question, _questions(history)), PASSAGES)
+        embedder = open_embedder(self.library.meta("embedder_name"))
+        evidence = score_units(found.understood.text, found.query, found.passages, embedder)
+        verdict = decide(found, evidence, strict=self._name() == "quotes")
+        return Request(found.understood.text, found.passages, _turns(history), evidence), verdict
 
     def as_retriever(self, k: int = 10) -> BaseRetriever:
         """A LangChain retriever over this library."""
@@ -101,10 +101,6 @@ class Assistant:
         from assistant.langchain import runnable
 
         return runnable(self)
-
-    def _evidence(self, found: Found) -> tuple[tuple[float, ...], ...]:
-        embedder = open_embedder(self.library.meta("embedder_name"))
-        return score_units(found.understood.text, found.query, found.passages, embedder)
 
     def _name(self) -> str:
         return self._model if isinstance(self._model, str) else self._model.name

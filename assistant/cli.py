@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from assistant import commands
+from assistant import asking, commands
 from assistant.evaluation import command as evaluation
 from ingest.errors import FootnoteError
 
@@ -109,6 +109,7 @@ def _asking(add, library) -> None:  # type: ignore[no-untyped-def]
 
 
 def _more(add, library) -> None:  # type: ignore[no-untyped-def]
+    asking.add_arguments(add("ask", parents=[library], help="a question, answered with footnotes"))
     p = add("chat", parents=[library], help="the Streamlit app in the browser")
     p.add_argument("--port", type=int, default=8501)
     p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")

@@ -48,21 +48,33 @@ class Draft:
         units = list(dict.fromkeys(unit for cite in cites for unit in cite.units))
         invalid = [i for cite in cites for i in cite.invalid]
         beside = [b for p in {unit[0] for unit in units} for b in self._beside(p)]
-        proof = prove(text, [self._footnote(*unit).quote for unit in units], beside)
+        proof = prove(text, [self._footnote(passage, unit, unit).quote for passage, unit in units], beside)
         why = proof.why
         if invalid:
             why = f"cites {', '.join(invalid)}, which is not among the passages" + (f"; {why}" if why else "")
-        return Sentence(text, proof.supported and not invalid, tuple(self._footnote(*unit) for unit in units), why)
+        notes = tuple(self._footnote(passage, first, last) for passage, first, last in _runs(units))
+        return Sentence(text, proof.supported and not invalid, notes, why)
 
     def _beside(self, passage: int) -> list[str]:
         """What stands beside a unit: a table row means little without its header."""
         p = self._passages[passage]
         return [text for text in (p.header, p.section, p.title) if text]
 
-    def _footnote(self, passage: int, unit: int) -> Footnote:
+    def _footnote(self, passage: int, first: int, last: int) -> Footnote:
         p = self._passages[passage]
-        start, end = (p.units[unit].start, p.units[unit].end) if p.units else (p.start, p.end)
+        start, end = (p.units[first].start, p.units[last].end) if p.units else (p.start, p.end)
         return Footnote(p.document, p.title, p.section, start, end, p.text[start - p.start : end - p.start])
+
+
+def _runs(units: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Units that follow one another in a passage as one: a block of code or a list has one footnote."""
+    runs: list[tuple[int, int, int]] = []
+    for passage, unit in units:
+        if runs and runs[-1][0] == passage and runs[-1][2] + 1 == unit:
+            runs[-1] = (passage, runs[-1][1], unit)
+        else:
+            runs.append((passage, unit, unit))
+    return runs
 
 
 def segments(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
