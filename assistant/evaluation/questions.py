@@ -66,8 +66,9 @@ def read(file: Path, split: str = "all") -> list[Question]:
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise FootnoteError(
-            f"cannot read the question set {file} ({error}): give a file of one JSON object a line, such as "
+            f"cannot read the question set {file} ({reason}): give a file of one JSON object a line, such as "
             "corpus/questions.jsonl"
         ) from error
     questions = [_parsed(line, f"{file} line {n}") for n, line in enumerate(lines, 1) if line.strip()]

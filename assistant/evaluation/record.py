@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ingest.library import Library
 
 FILE = "run.json"
-CLOSE = 1e-4  # scores of passages that differ by less are the same: sums may be taken in another order
+CLOSE = 1e-3  # scores of passages that differ by less are the same: the nearest neighbours are found approximately
 _HOME = Path(__file__).resolve().parents[2]
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "chromadb", "anthropic", "transformers", "torch", "langchain-core")
 

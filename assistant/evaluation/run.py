@@ -16,6 +16,7 @@ from assistant.evaluation import compare, generate, judge, predictions, question
 from assistant.evaluation.content import Report
 from assistant.evaluation.floors import RECIPE
 from assistant.evaluation.predictions import Log, Prediction
+from assistant.evaluation.price import estimate, is_claude
 from assistant.evaluation.questions import Question
 from assistant.evaluation.score import Measures
 from ingest.errors import FootnoteError
@@ -40,8 +41,9 @@ def _generate(args: Namespace) -> bool:
     from ingest.library import Library
 
     args.models = args.models or ["quotes"]
+    chosen = questions.read(args.questions, args.split)[: args.limit]
     library = Library(args.library, say)
-    chosen = _placed(library, questions.read(args.questions, args.split)[: args.limit])
+    chosen = _placed(library, chosen)
     kept = record.make(library, args.questions, _settings(args))
     record.check(args.out, kept)
     assistants = {name: _assistant(library, name, args) for name in args.models}
@@ -65,7 +67,9 @@ def _assistant(library: Library, name: str, args: Namespace) -> Assistant:
     from assistant.answer import Assistant
 
     assistant = Assistant(library, name, rerank=not args.no_rerank)
-    _ = assistant.writer  # what it lacks, such as a key, is said now and not with every question
+    writer = assistant.writer  # what it lacks is said now and not with every question; so is a key below
+    if is_claude(name):
+        writer.client()  # type: ignore[attr-defined]
     return assistant
 
 
@@ -97,8 +101,6 @@ def _unanswered(out: Path, model: str, chosen: Sequence[Question]) -> list[Quest
 
 def _agreed(args: Namespace, assistants: dict[str, Assistant], left: dict[str, list[Question]]) -> bool:
     """Whether the price of what is left to ask is agreed to; what costs nothing needs no asking."""
-    from assistant.evaluation.price import estimate
-
     dollars = sum(estimate(assistants[name], name, left[name], batch=args.batch) for name in args.models)
     return agreed(dollars, f"{sum(map(len, left.values()))} questions", args)
 
@@ -117,12 +119,13 @@ def agreed(dollars: float, what: str, args: Namespace) -> bool:
 def _ask(args: Namespace, assistant: Assistant, name: str, left: Sequence[Question], log: Log) -> generate.Outcome:
     spent = sum(generate.cost(p) for p in predictions.read(args.out / predictions.FILE))
     budget = None if args.budget is None else args.budget - spent
-    if args.batch and name.startswith("claude"):
+    if args.batch and is_claude(name):
         from assistant.evaluation.batches import generate_batch
 
         outcome = generate_batch(assistant, name, left, log, args.out, say)
     else:
-        workers = args.workers or (SERVER_WORKERS if name.startswith(("claude", "http")) else 1)
+        served = is_claude(name) or name.startswith("http")
+        workers = args.workers or (SERVER_WORKERS if served else 1)
         predict = generate.predictor(assistant, name)
         outcome = generate.generate(predict, name, left, log, workers=workers, budget=budget, tell=Bar())
     if outcome.asked:

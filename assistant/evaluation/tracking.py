@@ -7,6 +7,7 @@ footnote evaluate … --mlflow http://localhost:5000
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ def track(folder: Path, scores: Mapping[str, Any], uri: str = "") -> str:
         import mlflow
     except ImportError:
         raise FootnoteError("--mlflow needs MLflow: pip install 'footnote[tracking]', or leave it out") from None
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     try:
         mlflow.set_tracking_uri(uri)
         mlflow.set_experiment(EXPERIMENT)
@@ -64,10 +66,10 @@ def measures(system: Mapping[str, Any]) -> dict[str, float]:
     for name, score in system["scores"].items():
         found |= {name: score["value"], f"{name}_low": score["low"], f"{name}_high": score["high"]}
     for kind, scores in system["by_kind"].items():
-        found |= {f"{name}/{kind}": score["value"] for name, score in scores.items()}
+        found |= {f"{kind}.{name}": score["value"] for name, score in scores.items()}
     return {_name(name): float(value) for name, value in found.items() if value is not None}
 
 
 def _name(name: str) -> str:
     """What MLflow takes as a name."""
-    return re.sub(r"[^\w\-. /]", "-", name)
+    return re.sub(r"[^\w\-. ]", "-", name)
