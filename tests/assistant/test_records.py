@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.records import Answer, Footnote, Sentence
+from assistant.retrieve import Passage
+
+NOTE = Footnote("a.md", "A guide", "Ways > Dropout", 3, 9, "Dropout lowers overfitting.")
+OTHER = Footnote("b.md", "Another", "Costs", 0, 5, "It costs $5.")
+PASSAGE = Passage("a.md", "A guide", "Ways", 0, 30, "…", 0.8)
+
+
+def answer(*sentences: Sentence, status: str = "answered") -> Answer:
+    return Answer("Why?", status, sentences, (PASSAGE,), usage={"tokens": 3}, seconds={"total": 0.1})  # type: ignore[arg-type]
+
+
+text = st.text(max_size=30)
+notes = st.builds(Footnote, text, text, text, st.integers(0, 9), st.integers(9, 99), text)
+sentences = st.builds(Sentence, text, st.booleans(), st.lists(notes, max_size=3).map(tuple), text)
+
+
+@given(st.lists(sentences, max_size=4), st.sampled_from(["answered", "not_in_guides", "refused", "failed"]))
+def test_an_answer_goes_to_json_and_back_unchanged(said: list[Sentence], status: str) -> None:
+    before = answer(*said, status=status)
+    assert Answer.from_json(json.loads(json.dumps(before.to_json()))) == before
+
+
+def test_the_json_has_the_promised_shape() -> None:
+    value = answer(Sentence("Dropout helps.", True, (NOTE,))).to_json()
+    assert {"question", "status", "sentences", "passages", "model", "usage", "seconds"} <= set(value)
+    assert set(value["sentences"][0]["footnotes"][0]) == {"document", "title", "section", "start", "end", "quote"}
+    assert set(value["passages"][0]) == {"document", "title", "section", "start", "end", "text", "score"}
+
+
+def test_footnotes_are_numbered_once_each_in_the_order_they_come() -> None:
+    said = answer(Sentence("One.", True, (NOTE,)), Sentence("Two.", True, (OTHER, NOTE)))
+    assert said.footnotes == [NOTE, OTHER]
+
+
+def test_markdown_has_a_real_footnote_behind_each_sentence() -> None:
+    markdown = answer(Sentence("One.", True, (NOTE,)), Sentence("Two.", True, (OTHER, NOTE))).to_markdown()
+    assert "One.[^1] Two.[^2][^1]" in markdown
+    assert "[^1]: A guide › Ways > Dropout: “Dropout lowers overfitting.” (a.md, 3–9)" in markdown
+    assert "[^2]: Another" in markdown
+
+
+def test_markdown_says_of_an_unsupported_sentence_that_it_is() -> None:
+    assert "Two. *(not supported)*" in answer(Sentence("Two.", False)).to_markdown()
+
+
+def test_an_answer_that_is_not_in_the_guides_has_no_text() -> None:
+    assert answer(Sentence("Made up.", False), status="not_in_guides").text == ""
+    assert "Not in the guides" in answer(status="not_in_guides").to_markdown()
+
+
+def test_items_and_code_stand_on_lines_of_their_own() -> None:
+    said = answer(
+        Sentence("There are two:", True),
+        Sentence("- one", True, (NOTE,)),
+        Sentence("- two", True, (NOTE,)),
+        Sentence("```\nx = 1\n```", True, (NOTE,)),
+        Sentence("So it is.", True, (NOTE,)),
+    )
+    assert said.text == "There are two:\n- one\n- two\n```\nx = 1\n```\n\nSo it is."
+
+
+def test_terminal_escapes_in_a_quote_do_not_reach_the_markdown() -> None:
+    evil = Footnote("a.md", "A\x1b[2J", "s", 0, 1, "x\u202ey")
+    assert not {"\x1b", "\u202e"} & set(answer(Sentence("One.", True, (evil,))).to_markdown())
