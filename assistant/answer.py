@@ -20,6 +20,7 @@ from assistant.followups import understand
 from assistant.proving import Draft
 from assistant.records import Answer, Passages, Proved, Sentence, Status, Written
 from assistant.retrieve import Passage, Retriever, open_embedder
+from assistant.sides import untold
 from assistant.writers import Cite, Request, Stop, Text, Turn, Writer
 from ingest.errors import WriterError
 from ingest.library import Library
@@ -124,6 +125,8 @@ class Assistant:
         yield from map(Proved, rest)
         sentences = tuple(draft.sentences)
         status, detail = _outcome(stop, sentences)
+        if status == "answered":
+            detail = " ".join(filter(None, (detail, untold(request, sentences))))
         return replace(answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self._name())
 
     def _excuses(self) -> str:

@@ -1,38 +1,26 @@
 """The quoting writer: no model. It answers with the source's own units, chosen and ordered so that they answer.
 
-The unit that most likely answers comes first, with what it needs to be understood (the sentence that "it" points to, the
-sentence that opens a list, the rest of a code block); then what adds to it; and where guides give figures, one of each.
+The unit that most likely answers comes first, with what it needs to be understood: the sentence that "it" points to,
+the one that opens a list, the rest of a code block. Then what adds to it. Where guides give different figures, one of each.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from assistant.expects import expected, holds
-from assistant.retrieve import Passage
+from assistant.expects import expected
+from assistant.sides import Pick, picks, sides, text_of
 from assistant.writers import Cite, Request, Stop, Text
 from ingest.words import terms
 
 SUPPORT = 0.4  # of the best unit's chance: what is less likely to be part of the answer is left out
-OTHER_GUIDE = 0.3  # the same for the best figure of another guide
 MOST = 3  # sentences or rows, where the question asks for no list
 MOST_LISTED = 14
 SAME = 0.7  # share of common words from which two units say the same
 _LEANING = re.compile(
     r"^\W*(?:it|its|they|their|this|that|these|those|he|she|both|such|here|the (?:latter|former|same))\b", re.I
 )
-_LISTED = ("item", "row")
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """A unit of a passage, with the chance that it answers."""
-
-    passage: int
-    unit: int
-    chance: float
 
 
 class Quotes:
@@ -45,11 +33,13 @@ class Quotes:
         if not groups:
             yield Stop("not_in_guides")
             return
-        for i, group in enumerate(groups):
+        before = ""
+        for group in groups:
             for text, units in group:
-                yield Text(("\n" if i else "") + text)
+                line = _is_line(text) or _is_line(before)
+                yield Text(text if not before else ("\n" if line else " ") + text)
                 yield Cite(units)
-                yield Text("\n" if _is_line(text) else " ")
+                before = text
         yield Stop()
 
 
@@ -61,27 +51,17 @@ class _Composer:
         self.request = request
         self.passages = request.passages
         self.asked = expected(request.question)
-        evidence = request.evidence or tuple(tuple(p.score for _ in p.units) for p in self.passages)
-        self.picks = sorted(
-            (
-                Pick(p, u, c)
-                for p, chances in enumerate(evidence)
-                for u, c in enumerate(chances)
-                if self._can_answer(p, u)
-            ),
-            key=lambda pick: -pick.chance,
-        )
+        self.picks = picks(request)
         self.used: set[tuple[int, int]] = set()
 
     def groups(self) -> list[Group]:
-        """What to say, in order; each group is a paragraph, a list, a table's rows or a code block."""
+        """What to say, in order; each group is a paragraph, a list, rows of a table or a code block."""
         if not self.picks:
             return []
         best = self.picks[0]
+        if differing := sides(self.request):
+            return [self._named(self._around(side), side) for side in differing]
         groups = [self._around(best)]
-        sides = self._other_guides(best)
-        if sides:
-            groups = [self._named(groups[0], best)] + [self._named(self._around(side), side) for side in sides]
         most = MOST_LISTED if "list" in self.asked else MOST
         for pick in self.picks[1:]:
             said = sum(len(group) for group in groups)
@@ -89,26 +69,9 @@ class _Composer:
                 break
             if not self._is_said(pick):
                 groups.append(self._around(pick))
-        return self._merged([group for group in groups if group])
+        return [group for group in groups if group]
 
     # Choosing
-
-    def _can_answer(self, passage: int, unit: int) -> bool:
-        u = self.passages[passage].units[unit]
-        text = self._raw(passage, unit).strip()
-        return u.kind != "heading" and not text.endswith(":") and text != self.passages[passage].header
-
-    def _other_guides(self, best: Pick) -> list[Pick]:
-        """Where a figure or a date is asked for: the best unit of each other guide that gives one."""
-        kinds = self.asked & {"figure", "date"}
-        sides: dict[str, Pick] = {}
-        for pick in self.picks[1:] if kinds else []:
-            document = self.passages[pick.passage].document
-            if document == self.passages[best.passage].document or pick.chance < OTHER_GUIDE * best.chance:
-                continue
-            if all(holds(kind, self._raw(pick.passage, pick.unit), self.request.question) for kind in kinds):
-                sides.setdefault(document, pick)
-        return list(sides.values())
 
     def _is_said(self, pick: Pick) -> bool:
         """Whether it is used already, or says what another unit has said."""
@@ -178,19 +141,7 @@ class _Composer:
         return _plain(text)
 
     def _raw(self, passage: int, unit: int) -> str:
-        p: Passage = self.passages[passage]
-        return p.text[p.units[unit].start - p.start : p.units[unit].end - p.start]
-
-    @staticmethod
-    def _merged(groups: list[Group]) -> list[Group]:
-        """Lines after lines need no gap."""
-        merged: list[Group] = []
-        for group in groups:
-            if merged and _is_line(merged[-1][-1][0]) == _is_line(group[0][0]):
-                merged[-1] = merged[-1] + group
-            else:
-                merged.append(group)
-        return merged
+        return text_of(self.passages[passage], unit)
 
 
 def row_in_words(row: str, header: str) -> str:

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from assistant.proving import Draft
+from assistant.records import Sentence
+from assistant.retrieve import Passage
+from assistant.writers import Request, Stop
+from assistant.writers.quotes import Quotes, row_in_words
+from ingest.chunks import Unit, UnitKind
+from tests.assistant.conftest import passage
+
+
+def written(request: Request) -> list[Sentence]:
+    """What an assistant would make of the writer's events."""
+    draft = Draft(request.passages)
+    for event in Quotes().write(request):
+        if isinstance(event, Stop):
+            break
+        if hasattr(event, "text"):
+            draft.add(event.text)
+        else:
+            draft.cite(event)
+    draft.finished(everything=True)
+    return draft.sentences
+
+
+def lines(document: str, kind: UnitKind, *texts: str, header: str = "", lead: str = "") -> Passage:
+    """A passage of items, rows or code lines, with a sentence in front if `lead` says one."""
+    units, body = [], ""
+    for text in filter(None, (lead, *texts)):
+        units.append(Unit(len(body), len(body) + len(text), "sentence" if text == lead else kind))
+        body += text + "\n"
+    body = body.rstrip()
+    return Passage(document, document.removesuffix(".md"), "S", 0, len(body), body, 0.9, tuple(units), header)
+
+
+DROPOUT = passage("dropout.md", "Why", "Dropout lowers overfitting.", "It drops half of the units.", "Paris is a town.")
+
+
+def test_the_likeliest_unit_comes_first_and_unlikely_ones_are_left_out() -> None:
+    said = written(Request("why dropout", (DROPOUT,), evidence=((0.9, 0.5, 0.01),)))
+    assert [s.text for s in said] == ["Dropout lowers overfitting.", "It drops half of the units."]
+
+
+def test_every_sentence_is_a_unit_of_the_source_and_is_proved() -> None:
+    for sentence in written(Request("why dropout", (DROPOUT,), evidence=((0.9, 0.5, 0.01),))):
+        assert sentence.supported
+        (note,) = sentence.footnotes
+        assert DROPOUT.text[note.start : note.end] == note.quote == sentence.text
+
+
+def test_a_sentence_that_points_back_brings_the_one_that_it_points_to() -> None:
+    said = written(Request("what is dropped", (DROPOUT,), evidence=((0.01, 0.9, 0.01),)))
+    assert [s.text for s in said] == ["Dropout lowers overfitting.", "It drops half of the units."]
+
+
+def test_a_list_is_given_whole_with_the_line_that_opens_it() -> None:
+    listed = lines("a.md", "item", "- trees", "- nets", "- lines", lead="There are three kinds of model:")
+    said = written(Request("which kinds of models are there", (listed,), evidence=((0.2, 0.3, 0.9, 0.1),)))
+    assert [s.text for s in said] == ["There are three kinds of model:", "- trees", "- nets", "- lines"]
+
+
+def test_one_item_is_enough_where_no_list_is_asked_for() -> None:
+    listed = lines("a.md", "item", "- trees split data", "- nets stack layers", lead="There are two:")
+    said = written(Request("tell me of nets", (listed,), evidence=((0.01, 0.01, 0.9),)))
+    assert [s.text for s in said] == ["- nets stack layers"]
+
+
+def test_code_is_given_whole_with_its_indentation_and_one_footnote() -> None:
+    code = lines("a.md", "code", "def f(x):", "    return x", lead="The function gives back what it gets.")
+    said = written(Request("how do i write the function in python", (code,), evidence=((0.3, 0.1, 0.9),)))
+    assert [s.text for s in said] == ["The function gives back what it gets.", "```\ndef f(x):\n    return x\n```"]
+    assert [note.quote for note in said[1].footnotes] == ["def f(x):\n    return x"]
+    assert all(s.supported for s in said)
+
+
+def test_a_row_is_told_with_the_names_of_its_columns() -> None:
+    header = "| Factor | ML | DL |"
+    table = lines("a.md", "row", header, "| Data | hundreds | millions |", header=header)
+    said = written(Request("how much data", (table,), evidence=((0.5, 0.9),)))
+    assert [s.text for s in said] == ["- Data — ML: hundreds; DL: millions"]
+    assert said[0].supported
+
+
+def test_a_row_that_does_not_fit_its_header_is_told_cell_by_cell() -> None:
+    assert row_in_words("| a | b |", "| x | y | z |") == "a; b"
+
+
+def test_guides_that_give_different_figures_stand_side_by_side_each_named() -> None:
+    one = passage("careers.md", "Pay", "An engineer earns $148,000.", "The sun is hot.")
+    two = passage("course.md", "Pay", "Engineers earn $130K to $160K.")
+    said = written(Request("how much does an engineer earn", (one, two), evidence=((0.9, 0.01), (0.6,))))
+    assert [s.text for s in said] == [
+        "- careers: An engineer earns $148,000.",
+        "- course: Engineers earn $130K to $160K.",
+    ]
+    assert all(s.supported for s in said)
+
+
+def test_guides_that_agree_are_quoted_once() -> None:
+    one = passage("a.md", "Pay", "An engineer earns $148,000.")
+    two = passage("b.md", "Pay", "An engineer earns $148,000.")
+    said = written(Request("how much does an engineer earn", (one, two), evidence=((0.9,), (0.8,))))
+    assert [s.text for s in said] == ["An engineer earns $148,000."]
+
+
+def test_headings_and_lines_that_only_announce_are_no_answer() -> None:
+    only = replace(DROPOUT, units=(Unit(0, 27, "heading"),))
+    assert [e for e in Quotes().write(Request("dropout", (only,))) if isinstance(e, Stop)] == [Stop("not_in_guides")]
+
+
+def test_markup_is_left_out_of_the_words_but_not_out_of_the_quote() -> None:
+    marked = passage("a.md", "S", "**Dropout** is [good](http://x.y) for `nets`.")
+    (sentence,) = written(Request("dropout", (marked,), evidence=((0.9,),)))
+    assert sentence.text == "Dropout is good for `nets`."
+    assert sentence.footnotes[0].quote == "**Dropout** is [good](http://x.y) for `nets`."
+    assert sentence.supported
