@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from loopback import Asked, Loopback, Reply, as_events, as_json
 
 from assistant.prompts import NOT_IN_GUIDES, messages
 from assistant.writers import Cite, Request, Stop, Text
 from assistant.writers.chat import Chat
 from ingest.errors import WriterError
+from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json
 
 MODELS = {"object": "list", "data": [{"id": "guides-8b", "object": "model", "created": 1, "owned_by": "x"}]}
 USAGE = {"prompt_tokens": 90, "completion_tokens": 7, "total_tokens": 97}

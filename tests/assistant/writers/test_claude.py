@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from loopback import Asked, Loopback, Reply, as_events, as_json
 
 from assistant.prompts import CLAUDE_SYSTEM, NOT_IN_GUIDES
 from assistant.writers import Cite, Request, Stop, Text, Turn
 from assistant.writers.claude import PRICES, Claude, dollars
 from ingest.errors import WriterError
+from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json
 
 Events = list[tuple[str, object]]
 
