@@ -11,7 +11,7 @@ import builtins
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 _GROWN = (
@@ -33,12 +33,14 @@ _GROWN = (
     "by",
     "as",
 )
+_ARTICLES = ("the", "an")
 _VERBS = ("is", "are", "was", "were", "has", "have", "can", "will", "and")
 _WORD = re.compile(r"(?<![\w.@#/\\_\-&'’])[A-Za-z][a-z]{4,}(?![\w@/\\_(\[='’]|\.\w)")
 _NAME = re.compile(r"[A-Za-z][a-z]+")
 _OWN = re.compile(r"(?<![\w@#/\\_])[A-Za-z][a-z]+(?![\w@/\\_])")
 _PROTECTED = re.compile(
-    r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].*?\\\\?[)\]]|\w{1,20}://\S+|www\.\S+|<[^<>]*>|\]\([^)\s]*\)|\{[^{}]*\}|:[\w:+-]+:`[^`]*`|\S{0,200}[\\_=@]\S*",
+    r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].*?\\\\?[)\]]|\w{1,20}://\S+|www\.\S+|<[^<>]*>"
+    r"|\]\([^)\s]*\)|\{[^{}]*\}|:[\w:+-]+:`[^`]*`|\S{0,60}[\\_=@]\S*",
     re.DOTALL,
 )
 _ACRONYM_GLUED = re.compile(r"(?<=[A-Z]\))(is|are|was|has|can|and)(?= )")
@@ -51,11 +53,7 @@ _CAMEL = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)([A-Z][a-z]+) ([A-Z][a-z]+)")
 _YEAR = re.compile(r"\b([A-Z][a-z]{3,})((?:19|20)\d\d)\b")
 _SUSPENDED = frozenset("and or to vs as nor but und bis".split())  # "pre- and post-training" is as it should be
 _ENOUGH = 2  # signs after which a document counts as one that lost spaces
-_PLAIN, _COMMON, _LISTED = (
-    3.5,
-    3.0,
-    1.0,
-)  # Zipf frequencies: 3.0 is once in a million words, 1.0 once in a hundred million
+_COMMON, _LISTED = 3.0, 1.0  # Zipf frequencies: once in a million words, once in a hundred million
 
 
 class Spaces:
@@ -63,41 +61,42 @@ class Spaces:
 
     def __init__(self, prose: Sequence[str], code: Sequence[str] = ()) -> None:
         self.own: Counter[str] = Counter()
-        self.names: set[str] = set(dir(builtins))  # what stands in code is a name, glued or not
-        self.pairs: Counter[tuple[str, str]] = Counter()
+        guarded = list(code)
         for piece in prose:
             self.own.update(word.lower() for word in _OWN.findall(_PROTECTED.sub(" ", piece)))
-            for guarded in _PROTECTED.findall(piece):
-                self.names.update(word.lower() for word in _NAME.findall(guarded))
-        suspects = set(self._suspects())
-        for piece in code:
-            words = [word.lower() for word in _NAME.findall(piece)]
-            self.names.update(words)
-            self.own.update(word for word in words if word not in suspects)
-        suspects -= self.names
+            guarded += _PROTECTED.findall(piece)
+        named = [word.lower() for piece in guarded for word in _NAME.findall(piece)]
+        self.names = {*dir(builtins), *named}  # what stands in code is a name, glued or not
+        rare = {word for word, count in self.own.items() if len(word) > 5 and count <= 2} - self.names
+        self.own.update(named)
+        self.parts = self._found(rare) if any(map(self._shows_article, rare)) else {}
+        self.pairs: Counter[tuple[str, str]] = Counter()
+        if self.parts:
+            self.pairs.update(pair for piece in prose for pair in itertools.pairwise(re.findall(r"\w+", piece)))
+
+    def _shows_article(self, word: str) -> bool:
+        """Worth a look into the list of words? Most documents show no such sign, and are spared half a second."""
+        article = next((small for small in _ARTICLES if word.startswith(small)), "")
+        rest = word[len(article) :]
+        pieces = (rest, *(rest[:at] for at in range(4, len(rest) - 3)))
+        return bool(article) and word != "another" and any(self.own[piece] for piece in pieces)
+
+    def _found(self, rare: set[str]) -> dict[str, tuple[str, ...]]:
+        """How each glued word is parted; nothing, unless the document shows more than one sure sign."""
+        suspects = {word for word in rare if word.startswith(_GROWN) or word.endswith(_VERBS)}
+        suspects = {word for word in suspects if not known(word)}
         grown = {word: parts for word in suspects if (parts := self._grown(word))}
-        # Names of functions begin with "to", "as" or "a" (tolist, astype, arange), but hardly with "the" or "an".
-        self.lossy = len(grown) >= _ENOUGH and any(parts[0] in ("the", "an") for parts in grown.values())
-        if self.lossy:
-            joined = {word: parts for word in suspects - grown.keys() if (parts := self._joined(word))}
-            self.parts = {**grown, **joined}
-            self.pairs = Counter(pair for piece in prose for pair in itertools.pairwise(re.findall(r"\w+", piece)))
+        # Names of functions begin with "to", "as" or "a" (tolist, astype, arange), but hardly with an article of more.
+        if len(grown) < _ENOUGH or not any(parts[0] in _ARTICLES for parts in grown.values()):
+            return {}
+        return {**{word: parts for word in suspects - grown.keys() if (parts := self._joined(word))}, **grown}
 
     def mend(self, piece: str, repairs: Counter[str]) -> str:
-        if not self.lossy:
+        if not self.parts:
             return piece
         piece = _outside(piece, _SENTENCE, self._sentence, repairs, "lost spaces put back")
         piece = _outside(piece, _WORD, lambda found: self._parted(found.group()), repairs, "words parted")
         return self._marks(piece, repairs)
-
-    def _suspects(self) -> Iterator[str]:
-        """Words that come once or twice and are in no list of words."""
-        for word, count in self.own.items():
-            if len(word) > 5 and count <= 2 and self._could_part(word) and not known(word):
-                yield word
-
-    def _could_part(self, word: str) -> bool:
-        return word.startswith(_GROWN) or word.endswith(_VERBS)
 
     def _is_word(self, word: str) -> bool:
         return (

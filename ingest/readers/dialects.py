@@ -30,7 +30,6 @@ _BOX = re.compile(r"^\s*:{3,}(?P<name>.*)$")
 _KEPT_TAGS = re.compile(r"^\s*</?(?:table|thead|tbody|tr|td|th|pre|script|style|svg|math)\b", re.IGNORECASE)
 _MODULE = re.compile(r"""^(?:import\s+(?:[\w*{].*\bfrom\b|["'])|export\s+(?:const|let|default|function)\b)""")
 _COMPONENT = re.compile(r"^\s*<[A-Z][\w.]*(?=[\s/>]|$)")
-_ANCHOR_ONLY = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+\[[^\]]*\]\(#[^)]*\)\s*$")
 _MAX_TAG_LINES, _MAX_COMMENT_LINES = 400, 2000
 
 
@@ -81,7 +80,7 @@ def _foreign_end(lines: list[str], at: int, mdx: bool) -> tuple[int, bool]:
         return _comment_end(lines, at), False
     if _COMPONENT.match(line):
         return _tag_end(lines, at), False
-    if (_DIRECTIVE.fullmatch(line.strip()) and not _KEPT_TAGS.match(line)) or _ANCHOR_ONLY.match(line):
+    if _DIRECTIVE.fullmatch(line.strip()) and not _KEPT_TAGS.match(line):
         return at + 1, False
     return at, False
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ingest.documents import Block
@@ -25,6 +26,8 @@ _TAG = re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL)
 _FRONT_TITLE = re.compile(r"""^["']?title["']?\s*[:=]\s*(["']?)(.+?)\1\s*$""", re.MULTILINE | re.IGNORECASE)
 _EXPORT_TITLE = re.compile(r"""\btitle["']?\s*:\s*(["'`])((?:\\.|(?!\1).)+)\1""")
 _BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<label>[^*_\n]{2,100}?)(?:\*\*|__)$")
+_ANCHOR_ITEM = re.compile(r"(?:[-*+]|\d+[.)])\s+\[[^\]]*\]\(#[^)]*\)")
+_SHORTEST_CONTENTS = 2  # items
 _COPYRIGHT = re.compile(r"(?:©|copyright\b)", re.IGNORECASE)
 _LONGEST_UNDERLINED = 100  # characters: a longer "heading" is a paragraph above a ruler
 
@@ -43,7 +46,21 @@ def blocks_in(text: str, mdx: bool = False, level: int = 0) -> tuple[Block, ...]
     blocks = _Walk(starts, callouts(lines), level).blocks(_parser().parse("\n".join(shadow)))
     blocks += [Block("furniture", *_offsets(starts, span)) for span in furniture]
     blocks += [Block("front_matter", *_offsets(starts, span)) for span in metadata]
-    return mark_questions(text, settle(text, blocks))
+    return mark_questions(text, _without_contents(text, settle(text, blocks)))
+
+
+def _without_contents(text: str, blocks: Sequence[Block]) -> list[Block]:
+    """A list of nothing but links into the page is its table of contents: furniture."""
+    kept: list[Block] = []
+    for anchors, run in groupby(blocks, lambda block: block.kind == "item" and _is_anchor(text, block)):
+        group = list(run)
+        contents = anchors and len(group) >= _SHORTEST_CONTENTS
+        kept += [replace(block, kind="furniture", level=0) for block in group] if contents else group
+    return kept
+
+
+def _is_anchor(text: str, block: Block) -> bool:
+    return bool(_ANCHOR_ITEM.fullmatch(text, block.start, block.end))
 
 
 def title_of(text: str, blocks: Sequence[Block]) -> str:

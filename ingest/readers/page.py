@@ -35,11 +35,15 @@ def read(data: bytes, name: str) -> Reading:
 
 def convert(html: str) -> Reading:
     """Any HTML becomes a text in the manner of Markdown, with its blocks."""
+    from lxml import etree
     from lxml import html as lxml_html
 
     if not re.sub(r"<!--.*?-->|<[^>]*>", "", html, flags=re.DOTALL).strip():
         return Reading("", ())
-    root = lxml_html.document_fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", html))
+    try:
+        root = lxml_html.document_fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", html))
+    except etree.ParserError:  # "Document is empty"
+        return Reading("", ())
     body = root.body if root.body is not None else root
     walk = _Walk(_article(body))
     walk.children(body)

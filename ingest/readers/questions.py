@@ -26,11 +26,10 @@ def mark_questions(text: str, blocks: Sequence[Block], only_in_faq: bool = False
             faq_level = 0
         if FAQ.search(block.label) and not block.label.endswith("?"):
             faq_level = block.level
-        elif (
-            _asks(block.label)
-            and block.level > 1
-            and (faq_level or (not only_in_faq and _answered_at_once(text, blocks, index)))
-        ):
+        elif faq_level:
+            if "?" in block.label or _ASKED.match(block.label):
+                marked[index] = replace(block, kind="question")
+        elif not only_in_faq and block.level > 1 and _asks(block.label) and _answered_at_once(text, blocks, index):
             marked[index] = replace(block, kind="question")
     return tuple(marked)
 

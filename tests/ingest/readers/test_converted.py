@@ -123,7 +123,14 @@ def _notebook(*cells: dict[str, object]) -> str:
 
 
 def _code(source: str, *outputs: dict[str, object]) -> dict[str, object]:
-    return {"cell_type": "code", "id": "a", "execution_count": 1, "metadata": {}, "source": source, "outputs": list(outputs)}
+    return {
+        "cell_type": "code",
+        "id": "a",
+        "execution_count": 1,
+        "metadata": {},
+        "source": source,
+        "outputs": list(outputs),
+    }
 
 
 def test_a_notebook_is_its_markdown_its_code_and_its_short_output(tmp_path: Path) -> None:
@@ -227,13 +234,17 @@ def test_restructured_text_is_read_with_sphinxs_roles_and_directives(tmp_path: P
 
 def test_restructured_text_reads_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("hidden words")
-    read = document(tmp_path, "a.rst", "Title\n=====\n\nText.\n\n.. include:: secret.txt\n\n.. literalinclude:: secret.txt\n")
+    read = document(
+        tmp_path, "a.rst", "Title\n=====\n\nText.\n\n.. include:: secret.txt\n\n.. literalinclude:: secret.txt\n"
+    )
 
     assert read.text == "# Title\n\nText."
 
 
 def test_a_glossarys_terms_stand_with_their_meaning(tmp_path: Path) -> None:
-    read = document(tmp_path, "g.rst", "G\n=\n\n.. glossary::\n\n   epoch\n   epochs\n      One pass.\n\n   loss\n      An error.\n")
+    read = document(
+        tmp_path, "g.rst", "G\n=\n\n.. glossary::\n\n   epoch\n   epochs\n      One pass.\n\n   loss\n      An error.\n"
+    )
 
     assert texts(read, "item") == ["- epoch, epochs: One pass.", "- loss: An error."]
 

@@ -135,3 +135,9 @@ def test_a_table_of_contents_of_anchors_is_furniture(tmp_path: Path) -> None:
     read = document(tmp_path, "a.md", "Table of Contents:\n\n- [One](#one)\n    - [Two](#two)\n\n# One\n\nText.\n")
 
     assert kinds(read) == ["furniture"] * 3 + ["heading", "paragraph"]
+
+
+def test_a_link_in_a_list_of_other_things_stays_an_item(tmp_path: Path) -> None:
+    read = document(tmp_path, "a.md", "# A\n\n- two of them:\n  - [SGD](#sgd)\n      (the Nesterov kind)\n  - Adam\n")
+
+    assert texts(read, "item") == ["- two of them:", "- [SGD](#sgd)\n      (the Nesterov kind)", "- Adam"]

@@ -54,7 +54,7 @@ def test_a_text_saved_from_a_web_page_gets_its_structure_back(tmp_path: Path) ->
     assert read.title == "Trees, in short"
     assert read.repairs == {"headings parted from a code label": 1}
     assert [(kind, level, text.split("\n")[0][:30]) for kind, level, text in outline(read)] == [
-        ("front_matter", 0, 'export const frontmatter = { t'),
+        ("front_matter", 0, "export const frontmatter = { t"),
         ("furniture", 0, "🔥 2,000 words"),
         ("heading", 1, "Trees"),
         ("paragraph", 0, "Decision trees split the data "),
@@ -146,14 +146,18 @@ def test_lines_that_were_wrapped_are_one_paragraph(tmp_path: Path) -> None:
 
 
 def test_bullets_on_a_line_of_their_own_are_joined_to_their_text(tmp_path: Path) -> None:
-    read = document(tmp_path, "b.txt", "Things to know about it all, in order:\n\n•\n\nFirst thing.\n\n•\nSecond thing.\n")
+    read = document(
+        tmp_path, "b.txt", "Things to know about it all, in order:\n\n•\n\nFirst thing.\n\n•\nSecond thing.\n"
+    )
 
     assert texts(read, "item") == ["• First thing.", "• Second thing."]
     assert read.repairs == {"bullets joined to their text": 2}
 
 
 def test_columns_between_tabs_are_a_table(tmp_path: Path) -> None:
-    read = document(tmp_path, "t.txt", "What it costs, by size and by year:\n\nSize\tYear\tCost\n7B\t2024\t$10\n70B\t2025\t$500\n")
+    read = document(
+        tmp_path, "t.txt", "What it costs, by size and by year:\n\nSize\tYear\tCost\n7B\t2024\t$10\n70B\t2025\t$500\n"
+    )
 
     assert texts(read, "table") == ["Size\tYear\tCost\n7B\t2024\t$10\n70B\t2025\t$500"]
     assert read.text[read.blocks[1].start : read.blocks[1].header_end] == "Size\tYear\tCost"
@@ -178,9 +182,13 @@ def test_the_five_guides_come_out_as_a_careful_human_would_type_them() -> None:
     read_guides = [read(path) for path in sorted(GUIDES.glob("*.txt"))]
     for guide in read_guides:
         check_blocks(guide)
-    assert [kinds(guide).count("table") for guide in read_guides] == [guide.text.count("\n|---") for guide in read_guides]
+    assert [kinds(guide).count("table") for guide in read_guides] == [
+        guide.text.count("\n|---") for guide in read_guides
+    ]
     assert [kinds(guide).count("code") for guide in read_guides] == [0, 0, 2, 25, 0]
     assert [kinds(guide).count("question") for guide in read_guides] == [7, 0, 0, 6, 6]
-    assert all(guide.text[b.start : b.end].startswith("|") for guide in read_guides for b in guide.blocks if b.header_end)
+    assert all(
+        guide.text[b.start : b.end].startswith("|") for guide in read_guides for b in guide.blocks if b.header_end
+    )
     assert not any(line.startswith(("PYTHON", "BASH")) and len(line) > 6 for line in read_guides[3].text.split("\n"))
     assert "\u0e42" not in read_guides[2].text
