@@ -1,7 +1,7 @@
 """The quoting writer: no model. It answers with the source's own units, chosen and ordered so that they answer.
 
 The unit that most likely answers comes first, with what it needs to be understood: the sentence that "it" points to,
-the one that opens a list, the rest of a code block. Then what adds to it. Where guides give different figures, one of each.
+the one that opens a list, the rest of a code block. Then what adds to it. Where guides differ, each side is quoted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LEANING = re.compile(
 
 
 class Quotes:
-    """`Request.evidence` says how likely each unit is to answer; without it the units of the first passage go in order."""
+    """`Request.evidence` says how likely each unit is to answer; without it, units go in the passages' order."""
 
     name = "quotes"
 

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from assistant import Answer, Assistant
+from assistant.records import Passages, Proved, Written
+from assistant.writers import Cite, Request, Stop, Text
+from ingest.errors import WriterError
+from ingest.sync import sync
+
+ASKED = "Who coined the term machine learning?"
+
+
+class Saying:
+    """A writer that says what it is told to, and remembers what it was asked."""
+
+    name = "saying"
+
+    def __init__(self, *events: Text | Cite | Stop | WriterError) -> None:
+        self.events = events
+        self.requests: list[Request] = []
+
+    def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
+        self.requests.append(request)
+        for event in self.events:
+            if isinstance(event, WriterError):
+                raise event
+            yield event
+
+
+def asked(library: Path, *events: Text | Cite | Stop | WriterError, question: str = ASKED) -> Answer:
+    return Assistant(library, Saying(*events)).ask(question)
+
+
+def quoting(library: Path, question: str = ASKED) -> Sequence[Text | Cite | Stop]:
+    """What a faithful model would write: the first sentence of the first passage."""
+    passage = Assistant(library).search(question)[0]
+    unit = passage.units[0]
+    return Text(passage.text[unit.start - passage.start : unit.end - passage.start]), Cite(((0, 0),)), Stop()
+
+
+def test_passages_come_first_then_text_then_proved_sentences_then_the_answer(corpus_library: Path) -> None:
+    events = list(Assistant(corpus_library).stream(ASKED))
+    kinds = [type(event) for event in events]
+    assert kinds[0] is Passages
+    assert kinds[-1] is Answer
+    assert kinds.index(Written) < kinds.index(Proved)
+    assert "Arthur Samuel" in events[-1].text  # type: ignore[union-attr]
+
+
+def test_the_answer_quotes_its_documents_to_the_character(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+    answer = guide.ask(ASKED)
+    assert answer.status == "answered"
+    assert answer.footnotes
+    for note in answer.footnotes:
+        assert guide.library.text(note.document)[note.start : note.end] == note.quote
+
+
+def test_what_is_not_in_the_guides_is_not_answered_and_no_model_is_asked(corpus_library: Path) -> None:
+    writer = Saying(Text("Mix flour and water."), Stop())
+    answer = Assistant(corpus_library, writer).ask("What is the best recipe for a sourdough bread?")
+    assert answer.status == "not_in_guides"
+    assert answer.text == ""
+    assert answer.passages  # the nearest, to read instead
+    assert writer.requests == []
+
+
+def test_a_model_that_says_it_is_not_in_the_guides_is_believed(corpus_library: Path) -> None:
+    assert asked(corpus_library, Stop("not_in_guides")).status == "not_in_guides"
+
+
+def test_an_answer_of_which_nothing_is_supported_is_not_shown_as_one_but_kept(corpus_library: Path) -> None:
+    answer = asked(corpus_library, Text("It was Napoleon in 1812."), Cite(((0, 0),)), Stop())
+    assert answer.status == "not_in_guides"
+    assert answer.text == ""
+    assert [s.supported for s in answer.sentences] == [False]
+
+
+def test_phrases_that_only_lead_over_make_no_answer(corpus_library: Path) -> None:
+    assert asked(corpus_library, Text("Here is what the guides say:"), Stop()).status == "not_in_guides"
+
+
+def test_an_unsupported_sentence_stays_beside_supported_ones_and_is_marked(corpus_library: Path) -> None:
+    said = quoting(corpus_library)
+    answer = asked(corpus_library, *said[:2], Text(" It cost him $900 in Paris."), Stop())
+    assert answer.status == "answered"
+    assert [s.supported for s in answer.sentences] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("refusal", "refused"), ("cut", "failed"), ("cancelled", "failed"), ("max_tokens", "answered")]
+)
+def test_each_way_to_stop_has_its_status_and_keeps_what_was_written(corpus_library: Path, reason: str, status: str) -> None:
+    said = quoting(corpus_library)
+    answer = asked(corpus_library, *said[:2], Stop(reason, detail="one line"))  # type: ignore[arg-type]
+    assert answer.status == status
+    assert "one line" in answer.detail
+    assert answer.sentences
+    assert answer.passages
+
+
+def test_a_writer_that_cannot_begin_fails_with_its_line_and_the_passages_are_there(corpus_library: Path) -> None:
+    answer = asked(corpus_library, WriterError("no key: export ANTHROPIC_API_KEY=…"))
+    assert answer.status == "failed"
+    assert answer.detail == "no key: export ANTHROPIC_API_KEY=…"
+    assert answer.passages
+
+
+def test_a_follow_up_is_answered_as_it_was_understood_and_the_writer_sees_the_turns(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+    first = guide.ask("How do I load Llama in 4 bit for QLoRA?")
+    writer = Saying(Stop("not_in_guides"))
+    answer = Assistant(corpus_library, writer).ask("Which compute dtype does it use?", history=[first, "thanks"])
+    assert "QLoRA" in answer.understood
+    assert answer.question == "Which compute dtype does it use?"
+    (request,) = writer.requests
+    assert request.history[0].question == first.question
+    assert request.history[0].answer == first.text
+
+
+def test_an_answer_that_takes_one_side_of_a_disagreement_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# Careers\n\nThe median salary of an ML engineer is $148,000 a year.")
+    (tmp_path / "b.md").write_text("# Course\n\nThe median salary of an ML engineer is $131,000 a year.")
+    sync([tmp_path / "a.md", tmp_path / "b.md"], tmp_path / "library")
+    question = "What is the median salary of an ML engineer?"
+    one_sided = asked(tmp_path / "library", *quoting(tmp_path / "library", question), question=question)
+    assert "guides differ" in one_sided.detail
+    both = Assistant(tmp_path / "library").ask(question)
+    assert {note.document for note in both.footnotes} == {"a.md", "b.md"}
+    assert "guides differ" not in both.detail
+
+
+def test_a_refusal_names_a_file_that_failed_and_a_folder_that_is_newer(tmp_path: Path) -> None:
+    folder = tmp_path / "guides"
+    folder.mkdir()
+    (folder / "a.md").write_text("# Cats\n\nCats purr.")
+    (folder / "empty.md").write_text("")
+    sync([folder], tmp_path / "library")
+    (folder / "new.md").write_text("# Owls\n\nOwls hoot.")
+    detail = Assistant(tmp_path / "library").ask("Which sound do owls make in winter storms?").detail
+    assert "empty.md" in detail
+    assert "newer than the library" in detail
+
+
+def test_one_assistant_serves_many_threads_at_once(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+    questions = [ASKED, "When was AlphaGo?", "What is overfitting?", "What does a data scientist earn?"] * 2
+    alone = [guide.ask(question).text for question in questions[:4]] * 2
+    with ThreadPoolExecutor(4) as pool:
+        together = [answer.text for answer in pool.map(guide.ask, questions)]
+    assert together == alone
+
+
+def test_the_seconds_of_an_answer_add_up(corpus_library: Path) -> None:
+    seconds = Assistant(corpus_library).ask(ASKED).seconds
+    assert seconds["total"] == pytest.approx(seconds["retrieve"] + seconds["write"], abs=0.001)
