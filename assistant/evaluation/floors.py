@@ -57,7 +57,7 @@ def recipe(library: Library, embedder: Embedder) -> Callable[[Question], Predict
     """The guides' recipe over the library's documents. The history goes in front of the question, as it would there."""
     from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-    chunks = [piece for stored in library.documents() for piece in _split(stored.path, stored.title, library)]
+    chunks = [piece for stored in library.documents() for piece in split(stored.path, stored.title, library)]
     vectors = embedder.embed([chunk.text for chunk in chunks])
 
     def ask(question: Question) -> Prediction:
@@ -71,7 +71,7 @@ def recipe(library: Library, embedder: Embedder) -> Callable[[Question], Predict
     return ask
 
 
-def _split(path: str, title: str, library: Library) -> list[Passage]:
+def split(path: str, title: str, library: Library) -> list[Passage]:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     splitter = RecursiveCharacterTextSplitter(chunk_size=CHARACTERS, chunk_overlap=SHARED, add_start_index=True)
