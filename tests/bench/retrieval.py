@@ -1,0 +1,143 @@
+"""Does retrieval find the words that the answer needs? Ours beside the recipe, words alone, meaning alone and plain fusion.
+
+    python -m tests.bench retrieval                 # the corpus, and each set of ../shared/bench/retrieval that is there
+    python -m tests.bench retrieval --sets ml_faq   # one of them
+
+All rankers search the same library, made by the ordinary ingest; the recipe cuts the same documents its own way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from assistant.evaluation.convert import DOCUMENTS, QUESTIONS, convert
+from assistant.evaluation.floors import split
+from assistant.evaluation.questions import Question, read
+from assistant.evaluation.score import facts_in
+from assistant.retrieve import Passage, Retriever, open_embedder
+from ingest.library import Library
+from ingest.sync import sync
+from ingest.words import content_terms
+
+ROOT = Path(__file__).resolve().parents[2]
+SETS = ROOT.parent / "shared" / "bench" / "retrieval"
+DEEP = 50  # passages that a ranking is looked at to
+BUDGETS = (1000, 2500, 5000)
+MOST_QUESTIONS = 600  # of one set, spread evenly
+
+Ranker = Callable[[Question], Sequence[Passage]]
+
+
+def rankers(library: Library) -> dict[str, Ranker]:
+    embedder = open_embedder("")
+    pieces = [piece for d in library.documents() for piece in split(d.path, d.title, library)]
+    vectors = embedder.embed([piece.text for piece in pieces])
+    bare, full = Retriever(library, rerank=False), Retriever(library)
+
+    def vector(question: Question) -> np.ndarray:
+        return embedder.embed([" ".join([*question.history, question.question])])[0]
+
+    def recipe(question: Question) -> Sequence[Passage]:
+        return [pieces[i] for i in np.argsort(-(vectors @ vector(question)), kind="stable")[:DEEP]]
+
+    def dense(question: Question) -> list[int]:
+        return [i for i, _ in library.nearest(vector(question), DEEP)]
+
+    def words(question: Question) -> list[int]:
+        return [i for i, _ in library.match(content_terms(" ".join([*question.history, question.question])), DEEP)]
+
+    def fusion(question: Question) -> list[int]:
+        ranks = [{i: r for r, i in enumerate(found)} for found in (dense(question), words(question))]
+        scores = {i: sum(1 / (60 + of[i]) for of in ranks if i in of) for i in {*ranks[0], *ranks[1]}}
+        return sorted(scores, key=lambda i: -scores[i])
+
+    def passages(ranked: Callable[[Question], list[int]]) -> Ranker:
+        def found(question: Question) -> Sequence[Passage]:
+            ids = ranked(question)
+            chunks = library.chunks(ids)
+            return [
+                Passage(c.document, c.title, c.section, c.start, c.end, c.text, 0.0) for c in (chunks[i] for i in ids)
+            ]
+
+        return found
+
+    return {
+        "recipe (500/50, similarity)": recipe,
+        "words alone (BM25)": passages(words),
+        "meaning alone": passages(dense),
+        "plain fusion (RRF)": passages(fusion),
+        "ours, no reranker": lambda q: bare.search(q.question, DEEP, q.history),
+        "ours": lambda q: full.search(q.question, DEEP, q.history),
+    }
+
+
+def corpus(place: Path) -> None:
+    sync([ROOT / "corpus"], place / "corpus")
+    library = Library(place / "corpus")
+    asked = [q for q in read(ROOT / "corpus" / QUESTIONS) if q.answerable and q.split == "test"]
+    _head(f"corpus, {len(asked)} questions of the test half: all facts within N characters", [*map(str, BUDGETS), "ms"])
+    for name, ranker in rankers(library).items():
+        found, seconds = _timed(ranker, asked)
+        texts = ["\n".join(p.text for p in passages) for passages in found]
+        shares = [np.mean([facts_in(t[:n], q.facts) == 1 for t, q in zip(texts, asked, strict=True)]) for n in BUDGETS]
+        _row(name, [f"{share:.3f}" for share in shares] + [f"{1000 * seconds:.0f}"])
+
+
+def judged(name: str, place: Path) -> None:
+    """A set of queries whose answers are documents."""
+    convert(SETS / name, place / name)
+    sync([place / name / DOCUMENTS], place / name / "library")
+    library = Library(place / name / "library")
+    asked = [q for q in read(place / name / QUESTIONS) if q.answerable]
+    asked = asked[:: max(1, len(asked) // MOST_QUESTIONS)]
+    _head(f"{name}, {len(asked)} questions, {library.count()} chunks", ["nDCG@10", "hit@5", "recall@10", "ms"])
+    for label, ranker in rankers(library).items():
+        found, seconds = _timed(ranker, asked)
+        measured = np.mean([_judge(q, passages) for q, passages in zip(asked, found, strict=True)], axis=0)
+        _row(label, [f"{value:.3f}" for value in measured] + [f"{1000 * seconds:.0f}"])
+
+
+def _judge(question: Question, passages: Sequence[Passage]) -> tuple[float, float, float]:
+    right = {e.document for e in question.evidence}
+    ranked = list(dict.fromkeys(p.document for p in passages))[:10]
+    gains = [1 / np.log2(i + 2) if d in right else 0.0 for i, d in enumerate(ranked)]
+    best = sum(1 / np.log2(i + 2) for i in range(min(10, len(right))))
+    return sum(gains) / best, float(any(d in right for d in ranked[:5])), len(right & set(ranked)) / len(right)
+
+
+def _timed(ranker: Ranker, asked: Sequence[Question]) -> tuple[list[Sequence[Passage]], float]:
+    ranker(asked[0])  # opened and warm
+    started = time.perf_counter()
+    found = [ranker(question) for question in asked]
+    return found, (time.perf_counter() - started) / len(asked)
+
+
+def _head(title: str, columns: Sequence[str]) -> None:
+    print(f"\n{title}\n{'':30}" + "".join(f"{c:>12}" for c in columns))  # noqa: T201
+
+
+def _row(name: str, cells: Sequence[str]) -> None:
+    print(f"{name:30}" + "".join(f"{c:>12}" for c in cells), flush=True)  # noqa: T201
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="*", default=["ml_faq", "squad2_dev", "scifact"])
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus(Path(folder))
+        for name in args.sets:
+            if (SETS / name).is_dir():
+                judged(name, Path(folder))
+            else:
+                print(f"\n{name}: skipped, {SETS / name} is not there")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
