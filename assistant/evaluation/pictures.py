@@ -10,6 +10,7 @@ from html import escape
 from assistant.evaluation.metrics import BY_NAME
 from assistant.evaluation.statistics import Score
 from assistant.evaluation.summary import System
+from assistant.plain import neutralise
 
 WIDTH, HEIGHT = 520, 340
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 16, 48
@@ -97,7 +98,7 @@ def by_kind(systems: Sequence[System], metric: str) -> str:
     for k, kind in enumerate(kinds):
         y = TOP + k * row + GAP / 2
         middle = y + len(drawn) * BAR / 2 + 4
-        parts.append(f'<text class="label" x="{LABELS - 8}" y="{middle:.1f}" text-anchor="end">{escape(kind)}</text>')
+        parts.append(f'<text class="label" x="{LABELS - 8}" y="{middle:.1f}" text-anchor="end">{_text(kind)}</text>')
         for i, system in enumerate(drawn):
             if found := system.by_kind.get(kind, {}).get(metric):
                 parts.append(_bar(x, y + i * BAR, found, i, f"{system.name}, {kind}"))
@@ -108,7 +109,7 @@ def _bar(x: Callable[[float], float], y: float, score: Score, i: int, name: str)
     tip = f"{name}: {100 * score.value:.0f} % ({100 * score.low:.0f}–{100 * score.high:.0f}) of {score.n}"
     middle = y + BAR / 2 - 1
     return (
-        f'<g><title>{escape(tip)}</title><rect class="bar s{i % SERIES}" x="{x(0):.1f}" y="{y:.1f}" '
+        f'<g><title>{_text(tip)}</title><rect class="bar s{i % SERIES}" x="{x(0):.1f}" y="{y:.1f}" '
         f'width="{x(score.value) - x(0):.1f}" height="{BAR - 2}" rx="2"/>'
         f'<path class="whisker ink" d="M{x(score.low):.1f},{middle:.1f}H{x(score.high):.1f}"/></g>'
     )
@@ -134,17 +135,17 @@ def _axes(ticks: Iterable[tuple[float, str]], across: str, up: str) -> list[str]
     parts = []
     for x, label in ticks:
         parts.append(f'<path class="grid" d="M{x:.1f},{TOP}V{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{escape(label)}</text>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_text(label)}</text>')
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = round(_share_y(share), 1)
         parts.append(f'<path class="grid" d="M{LEFT},{y}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{100 * share:.0f} %</text>')
     middle = (TOP + bottom) / 2
     parts.append(
-        f'<text class="name" x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across)}</text>'
+        f'<text class="name" x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{_text(across)}</text>'
     )
     turned = f'transform="rotate(-90 13 {middle})" text-anchor="middle"'
-    parts.append(f'<text class="name" x="13" y="{middle}" {turned}>{escape(up)}</text>')
+    parts.append(f'<text class="name" x="13" y="{middle}" {turned}>{_text(up)}</text>')
     return parts
 
 
@@ -155,14 +156,18 @@ def _line(points: Sequence[Point], i: int) -> str:
 
 def _dot(x: float, y: float, i: int, radius: float, tip: str) -> str:
     place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"'
-    return f'<circle class="dot s{i % SERIES}" {place}><title>{escape(tip)}</title></circle>'
+    return f'<circle class="dot s{i % SERIES}" {place}><title>{_text(tip)}</title></circle>'
 
 
 def _svg(name: str, parts: Sequence[str], systems: Sequence[System], height: float = HEIGHT) -> str:
-    drawing = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(name)}">{"".join(parts)}</svg>'
-    keys = "".join(f'<span class="key s{i % SERIES}">{escape(s.name)}</span>' for i, s in enumerate(systems))
+    drawing = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{_text(name)}">{"".join(parts)}</svg>'
+    keys = "".join(f'<span class="key s{i % SERIES}">{_text(s.name)}</span>' for i, s in enumerate(systems))
     return f'{drawing}<div class="keys">{keys}</div>'
 
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
+
+
+def _text(text: str) -> str:
+    return escape(neutralise(text))

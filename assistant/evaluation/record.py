@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILE = "run.json"
 CLOSE = 1e-3  # scores of passages that differ by less are the same: the nearest neighbours are found approximately
-_HOME = Path(__file__).resolve().parents[2]
+_HOME = Path(__file__).absolute().parents[2]
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "chromadb", "anthropic", "transformers", "torch", "langchain-core")
 
 Record = dict[str, Any]

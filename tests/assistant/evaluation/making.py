@@ -37,8 +37,9 @@ QUESTIONS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def write_questions(file: Path) -> Path:
-    lines = [json.dumps({"id": f"q{n}", "split": "fit" if n % 2 else "test", **q}) for n, q in enumerate(QUESTIONS)]
+def write_questions(file: Path, times: int = 1) -> Path:
+    asked = enumerate(times * QUESTIONS)
+    lines = [json.dumps({"id": f"q{n}", "split": "fit" if n % 2 else "test", **q}) for n, q in asked]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
 
