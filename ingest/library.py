@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 from ingest.chunks import Chunk
 from ingest.database import FILE, FORMAT, connect
 from ingest.errors import LibraryError
-from ingest.fulltext import FullText, Words
+from ingest.fulltext import FullText
+from ingest.fulltext import Words as Words
 from ingest.units import unpack_units
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-__all__ = ["Failure", "Library", "Stored", "Words"]
 
 _GIVEN = "(SELECT value FROM json_each(?))"  # a list of any length as one parameter
 
@@ -93,6 +92,12 @@ class Library:
             yield
         finally:
             self.db.execute("COMMIT")
+
+    def close(self) -> None:
+        """This thread's connection; the library can be used again, and opens another."""
+        if hasattr(self._local, "db"):
+            self._local.db.close()
+            del self._local.db
 
     def meta(self, key: str, default: str = "") -> str:
         rows = self.rows("SELECT value FROM meta WHERE key = ?", key)
@@ -165,7 +170,7 @@ class Library:
             'SELECT chunk.id, path, title, section, start, "end", substr(text, start + 1, "end" - start), kind, units,'
             " header, page, named FROM chunk JOIN document ON document.id = chunk.document"
             f" WHERE chunk.id IN {_GIVEN}",
-            _given(ids),
+            json.dumps(list(ids)),
         )
         return {i: Chunk(*(*row[:7], unpack_units(row[7]), *row[8:10], bool(row[10]))) for i, *row in rows}
 
@@ -244,7 +249,3 @@ def _these(documents: Sequence[str]) -> tuple[str, list[str]]:
         return "1", []
     where = " OR ".join(["path = ? OR path GLOB ? OR path GLOB ?"] * len(documents))
     return f"({where})", [v for d in documents for v in (d, d, d.rstrip("/") + "/*")]
-
-
-def _given(values: Sequence[int]) -> str:
-    return json.dumps(list(values))

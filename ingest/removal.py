@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,7 @@ from ingest.writing import Change, Writing
 
 def remove(documents: Sequence[str], place: str | Path) -> list[str]:
     """Take documents out: by path or glob pattern; a folder means what is in it. The files stay where they are."""
-    library = Library(place)
-    with Writing(library, "remove") as writing:
+    with contextlib.closing(Library(place)) as library, Writing(library, "remove") as writing:
         gone = _meant(library, documents)
         writing.publish(
             Change(

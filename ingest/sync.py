@@ -5,6 +5,7 @@ Safe to kill at any moment: vectors are kept as they come, and all else is publi
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -45,13 +46,14 @@ def sync(
     """Bring the library at `place` to the state of these folders and files. Every one that can be read is in it."""
     scopes(paths, [])  # what is wrong with them is said before a library is made for nothing
     create(Path(place))
-    library = Library(place, notify)
-    with Writing(library, "ingest " + " ".join(map(str, paths)), wait_seconds) as writing:
+    with (
+        contextlib.closing(Library(place, notify)) as library,
+        Writing(library, "ingest " + " ".join(map(str, paths)), wait_seconds) as writing,
+        Reader(max_bytes=max_bytes) as reader,
+    ):
         if chroma is not None and chroma != library.meta("chroma"):
             writing.move_index(chroma)
-        run = _Run(library, writing, paths, embedder, progress)
-        with Reader(max_bytes=max_bytes) as reader:
-            return run.go(reader, keep_missing)
+        return _Run(library, writing, paths, embedder, progress).go(reader, keep_missing)
 
 
 class _Run:

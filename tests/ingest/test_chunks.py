@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,9 @@ def check(document: Document, chunks: list[Chunk]) -> None:
         assert c.units[-1].end <= c.end
         for unit in c.units:
             assert text[unit.start : unit.end].strip()
-        for one, next_one in zip(c.units, c.units[1:], strict=False):
+        for one, next_one in pairwise(c.units):
             assert one.start < one.end <= next_one.start < next_one.end
-    for one, after in zip(chunks, chunks[1:], strict=False):
+    for one, after in pairwise(chunks):
         assert one.end <= after.start
     covered = bytearray(len(text))
     for c in chunks:

@@ -66,6 +66,7 @@ PAPER = pdf(
         Words("until there is nothing left to split.", 50, 656),
         Words("A second paragraph starts here and it is not yet over when the page", 50, 630),
         Words("comes to its end, since", 50, 618),
+        Words("1 A note in small type.", 50, 90, 7),
     ),
     _page(
         2,
@@ -75,6 +76,9 @@ PAPER = pdf(
         Words("tree.grow(sun=True)", 74, 668, 10, "F3"),
         Words("Model 10.5 20.1 30.2", 50, 640),
         Words("Other 11.5 21.1 31.2", 50, 628),
+        Words("y =", 50, 590),
+        Words("N", 80, 600, 7),
+        Words("X x", 90, 590),
     ),
     _page(3, Words("• A point that is made.", 50, 740), Words("• Another point.", 50, 720)),
     title="Microsoft Word - trees_final.doc",
@@ -100,11 +104,13 @@ def test_a_papers_lines_become_paragraphs_headings_code_and_tables_with_their_pa
             "A second paragraph starts here and it is not yet over when the page comes to its end, since the sentence "
             "goes on over here.",
         ),
+        ("paragraph", 0, "1 A note in small type."),
         ("furniture", 0, "A Study of Trees"),
         ("furniture", 0, "1"),
         ("heading", 3, "### 1.1 Code"),
         ("code", 0, "```\nfor tree in forest:\n    tree.grow(sun=True)\n```"),
         ("table", 0, "Model 10.5 20.1 30.2\nOther 11.5 21.1 31.2"),
+        ("paragraph", 0, "y = N X x"),
         ("furniture", 0, "A Study of Trees"),
         ("furniture", 0, "2"),
         ("item", 1, "- A point that is made."),
@@ -112,7 +118,7 @@ def test_a_papers_lines_become_paragraphs_headings_code_and_tables_with_their_pa
         ("furniture", 0, "A Study of Trees"),
         ("furniture", 0, "3"),
     ]
-    assert [block.page for block in read.blocks] == [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3]
+    assert [block.page for block in read.blocks] == [1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3]
     assert read.repairs == {"words closed at a line's end": 1}
     check_blocks(read)
 

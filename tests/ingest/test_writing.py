@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import LibraryBusy, LibraryError
+from ingest.library import Library
+from ingest.sync import sync
+from ingest.writing import Writing
+from tests.fakes import BagOfWords
+from tests.ingest.folders_of_guides import SUBJECTS, fill, permissions_count, state
+
+ROOT = Path(__file__).resolve().parents[2]
+
+INGEST = """
+import sys
+from ingest.sync import sync
+from tests.fakes import BagOfWords
+sync([sys.argv[1]], sys.argv[2], embedder=BagOfWords(2000), notify=lambda line: print(line, file=sys.stderr))
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    sync([fill(tmp_path / "guides", SUBJECTS[:2])], tmp_path / "library", embedder=BagOfWords(2000))
+    return tmp_path / "library"
+
+
+def test_a_second_writer_says_who_holds_the_library(place: Path) -> None:
+    with Writing(Library(place), "ingest guides"), pytest.raises(LibraryBusy) as busy:
+        sync([place.parent / "guides"], place, embedder=BagOfWords(2000))
+    line = str(busy.value)
+    assert f"process {os.getpid()} (ingest guides, since " in line
+    assert "--wait SECONDS" in line
+    assert "\n" not in line
+
+
+def test_a_second_writer_can_wait(place: Path) -> None:
+    holder = f"""
+import sys, time
+from ingest.library import Library
+from ingest.writing import Writing
+with Writing(Library({str(place)!r}), "hold"):
+    print("held", flush=True)
+    time.sleep(1.5)
+"""
+    with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        started = time.monotonic()
+        report = sync([place.parent / "guides"], place, embedder=BagOfWords(2000), wait_seconds=30)
+        assert time.monotonic() - started > 0.5
+    assert report.unchanged == 2
+
+
+def test_the_lock_of_a_killed_writer_is_free(place: Path) -> None:
+    holder = f"""
+import time
+from ingest.library import Library
+from ingest.writing import Writing
+with Writing(Library({str(place)!r}), "hold"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert sync([place.parent / "guides"], place, embedder=BagOfWords(2000)).unchanged == 2
+
+
+def test_what_fails_in_the_middle_leaves_the_library_as_it_was_and_unlocked(place: Path) -> None:
+    before = state(place)
+    gc.collect()
+    fill(place.parent / "guides", SUBJECTS[2:6])
+
+    class Failing(BagOfWords):
+        def embed(self, texts):  # type: ignore[no-untyped-def]
+            raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError, match="out of luck"):
+        sync([place.parent / "guides"], place, embedder=Failing(2000))
+    assert {file.name for file in place.iterdir()} <= {"library.sqlite", "chroma", "lock"}
+    assert state(place) == before
+    assert len(sync([place.parent / "guides"], place, embedder=BagOfWords(2000)).added) == 4
+
+
+def test_vectors_are_kept_as_they_come_so_that_a_kill_loses_little(place: Path) -> None:
+    fill(place.parent / "guides", SUBJECTS[2:6])
+
+    class Once(BagOfWords):
+        def embed(self, texts):  # type: ignore[no-untyped-def]
+            if self.embedded:
+                raise RuntimeError("killed")
+            return super().embed(texts)
+
+    (place.parent / "guides" / "long.md").write_text(
+        "\n\n".join(f"# H{i}\n\nText {i}. " + "Word. " * 40 for i in range(700))
+    )
+    with pytest.raises(RuntimeError, match="killed"):
+        sync([place.parent / "guides"], place, embedder=Once(2000))
+    second = BagOfWords(2000)
+    report = sync([place.parent / "guides"], place, embedder=second)
+    assert len(second.embedded) == report.chunks - 512
+
+
+@pytest.mark.parametrize("blocks", [1, 60, 150, 400, 900])
+def test_a_full_disk_leaves_the_old_library_whole(place: Path, blocks: int) -> None:
+    """No file may grow beyond a limit that is met now while staging, now in SQLite, now in Chroma."""
+    before = state(place)
+    fill(place.parent / "guides", SUBJECTS[2:], 9)
+    limit = (place / "library.sqlite").stat().st_size + blocks * 1024 if blocks > 1 else 4096
+    done = subprocess.run(
+        [sys.executable, "-c", INGEST, str(place.parent / "guides"), str(place)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)),
+        capture_output=True,
+        text=True,
+    )
+    after = state(place)
+    if done.returncode:
+        assert "LibraryError: cannot write" in done.stderr
+        assert after == before
+    else:
+        assert len(after["documents"]) == len(SUBJECTS)
+    question = BagOfWords(2000).embed(["part 2 of dropout"])[0]
+    assert len(Library(place).nearest(question, 5)) == 5
+    sync([place.parent / "guides"], place, embedder=BagOfWords(2000))
+    shutil.rmtree(place.parent / "fresh", ignore_errors=True)
+    sync([place.parent / "guides"], place.parent / "fresh", embedder=BagOfWords(2000))
+    assert state(place) == state(place.parent / "fresh")
+
+
+def test_a_folder_that_cannot_be_written_says_so(place: Path) -> None:
+    place.chmod(0o555)
+    for file in place.iterdir():
+        file.chmod(0o444) if file.is_file() else file.chmod(0o555)
+    try:
+        with permissions_count(), pytest.raises(LibraryError, match=r"cannot (write to|make a library at)") as error:
+            sync([place.parent / "guides"], place, embedder=BagOfWords(2000))
+        assert "\n" not in str(error.value)
+    finally:
+        for file in (place, *place.iterdir()):
+            file.chmod(0o755)
+
+
+def test_a_library_of_another_format_or_a_damaged_one_says_what_to_do(place: Path) -> None:
+    db = sqlite3.connect(place / "library.sqlite")
+    with db:
+        db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
+    db.close()
+    with pytest.raises(LibraryError, match="format 99, this Footnote reads 1: ingest the folder again"):
+        Library(place)
+    for file in place.glob("library.sqlite*"):
+        file.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(LibraryError, match="move it away"):
+        Library(place)
+    with pytest.raises(LibraryError, match="make one with `footnote ingest FOLDER"):
+        Library(place / "nowhere")
+
+
+def test_every_run_is_on_record(place: Path) -> None:
+    rows = Library(place).rows("SELECT started, finished, summary FROM run")
+    assert len(rows) == 1
+    assert rows[0][0] < rows[0][1]
+    assert json.loads(rows[0][2])["added"] == 2
+
+
+def test_memory_stays_flat_as_vectors_are_read_in_batches(place: Path) -> None:
+    from ingest.vectors import batches
+
+    library = Library(place)
+    sizes = [len(ids) for ids, _ in batches(library.db, library.meta("embedder"), size=2)]
+    assert sum(sizes) == library.count()
+    assert max(sizes) == 2
