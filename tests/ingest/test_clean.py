@@ -16,8 +16,8 @@ def test_lost_dashes_and_arrows_are_mended_and_counted(tmp_path: Path) -> None:
     found = document(
         tmp_path,
         "a.txt",
-        "Rules are explicit (\"if email contains 'buy now' \u0e42 spam\") and many \u0e42 too many for anybody to write down.\n"
-        "Deep Learning \u0e42 the Short Story\nIt learns features \u0e42 you need not engineer them by hand any more.\n",
+        "Rules are explicit (\"if email contains 'buy now' \u0e42 spam\") and many \u0e42 too many to write down.\n"
+        "Deep Learning \u0e42 the Short Story\nIt learns features \u0e42 you need not engineer them by hand again.\n",
     )
 
     assert "'buy now' → spam" in found.text
@@ -45,7 +45,8 @@ def test_mojibake_is_mended_outside_code(tmp_path: Path) -> None:
 
 LOSSY = """# Gradients
 
-A gradient tells us where to go. Deep learning works automatically, is continuous, and has a bias; of all layers the convolutional one is convolutional.
+A gradient tells us where to go. Deep learning works automatically, is continuous, and has a bias;
+of all layers the convolutional one is convolutional.
 
 The network has the ability toautomatically learn, and thegradienttells us how. We predict acontinuous output with a
 theconvolutional layer- a filter that slides. It finds different features.Pooling layersreduce what is kept.
@@ -108,7 +109,7 @@ def test_a_table_keeps_its_header_when_it_is_mended(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(LOSSY.split("\n") + ["cafÃ©", " \u0e42 ", "ﬁne", "# H \u0e42 x", ""]), max_size=15))
+@given(st.lists(st.sampled_from([*LOSSY.split("\n"), "cafÃ©", " \u0e42 ", "ﬁne", "# H \u0e42 x", ""]), max_size=15))
 def test_mending_keeps_blocks_exact_and_a_second_time_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]
 ) -> None:

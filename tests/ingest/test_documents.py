@@ -123,15 +123,15 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read_and_the_limit_can_b
 
 def test_what_is_no_file_or_is_gone_is_said(tmp_path: Path) -> None:
     (tmp_path / "folder.md").mkdir()
-    with pytest.raises(ReadError, match="folder.md is not a file"):
+    with pytest.raises(ReadError, match=r"folder\.md is not a file"):
         read(tmp_path / "folder.md")
-    with pytest.raises(ReadError, match="gone.md is gone"):
+    with pytest.raises(ReadError, match=r"gone\.md is gone"):
         read(tmp_path / "gone.md")
     (tmp_path / "broken.md").symlink_to(tmp_path / "nowhere.md")
-    with pytest.raises(ReadError, match="broken.md is gone"):
+    with pytest.raises(ReadError, match=r"broken\.md is gone"):
         read(tmp_path / "broken.md")
     os.mkfifo(tmp_path / "pipe.md")
-    with pytest.raises(ReadError, match="pipe.md is not a file"):
+    with pytest.raises(ReadError, match=r"pipe\.md is not a file"):
         read(tmp_path / "pipe.md")
 
 
@@ -173,7 +173,7 @@ def test_a_reader_reads_many_files_in_one_process_and_reports_each_failure(tmp_p
     (tmp_path / "b.txt").write_bytes(bytes(range(256)))
     with Reader() as reader:
         first = reader.read(tmp_path / "a.md", "x/a.md")
-        with pytest.raises(ReadError, match="y/b.txt is not text"):
+        with pytest.raises(ReadError, match=r"y/b\.txt is not text"):
             reader.read(tmp_path / "b.txt", "y/b.txt")
         second = reader.read(tmp_path / "a.md", "x/a.md")
 
@@ -203,10 +203,11 @@ def test_a_file_that_eats_too_much_memory_is_given_up_and_the_next_one_is_read(t
 
 PIECES = st.sampled_from(
     [
-        "# Heading", "## What now?", "Text that goes on.", "- item", "  - inner", "1. one", "| A | B |", "|---|---|", "| 1 | 2 |",
-        "```", "```python", "x = f(1)", "import os", "> quote", "---", "", "", "<div>", "</div>", "<!-- c", "-->", ":label:`x`",
-        "PYTHON", "PYTHONNext Thing", "• dot", "Examples:", "=====", "$$", "<Tip", "/>", "FAQ", "© 2026 X", "a\tb", "\x00", "::: {.x}",
-        "export const a = {", "};", ".. note::", "   indented", "thegradient", "\u0e42", "Title Case Line", "\u00a0",
+        "# Heading", "## What now?", "Text that goes on.", "- item", "  - inner", "1. one", "| A | B |",
+        "|---|---|", "| 1 | 2 |", "```", "```python", "x = f(1)", "import os", "> quote", "---", "", "", "<div>",
+        "</div>", "<!-- c", "-->", ":label:`x`", "PYTHON", "PYTHONNext Thing", "• dot", "Examples:", "=====", "$$",
+        "<Tip", "/>", "FAQ", "© 2026 X", "a\tb", "\x00", "::: {.x}", "export const a = {", "};", ".. note::",
+        "   indented", "thegradient", "\u0e42", "Title Case Line", "\u00a0",
     ]
 )  # fmt: skip
 
@@ -223,15 +224,17 @@ def test_whatever_is_written_into_a_file_its_blocks_are_exact(
     try:
         found = document(tmp_path_factory.getbasetemp(), f"any{suffix}", content)
     except ReadError as error:
-        assert "damaged" not in str(error)
+        failure = str(error)
     else:
+        failure = ""
         check_blocks(found)
+    assert "damaged" not in failure  # that is what a reader's own fault would be called
 
 
 @pytest.mark.skipif(not BENCH.is_dir(), reason="the guides to try things on are not beside this checkout")
 def test_five_hundred_real_guides_are_read_and_their_blocks_are_exact() -> None:
     paths = sorted(path for path in BENCH.rglob("*") if path.is_file() and supported(path))
     with Reader() as reader:
-        for path in paths[::4]:
+        for path in paths[::8]:
             check_blocks(reader.read(path))
     assert len(paths) > 500

@@ -95,8 +95,8 @@ def test_a_papers_lines_become_paragraphs_headings_code_and_tables_with_their_pa
         (
             "paragraph",
             0,
-            "Decision trees are an old idea that has been found again by one generation after the other. They split what "
-            "they are given, and they do so until there is nothing left to split.",
+            "Decision trees are an old idea that has been found again by one generation after the other. They split "
+            "what they are given, and they do so until there is nothing left to split.",
         ),
         (
             "paragraph",

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.ingest.reading import check_blocks, document, kinds, labels, outline, texts
 
 GUIDES = Path(__file__).parents[3].parent / "shared" / "guides"
@@ -125,7 +126,7 @@ def test_two_blank_lines_numbers_and_lone_headings_give_the_levels(tmp_path: Pat
 def test_as_many_headings_stand_below_as_the_sentence_above_them_promises(tmp_path: Path) -> None:
     text = (
         "Deep and Shallow\nThe field has two halves, and this page is about where they part.\nHow They Differ\n"
-        "The differences come down to two things:\nData\nOne needs much of it, the other is content with little of it.\n"
+        "The differences come down to two things:\nData\nOne needs much of it, the other is content with a little.\n"
         "Compute\nOne needs graphics cards, the other runs on whatever there is.\n"
         "When to Use Which\nUse the simple one first, and the other where it fails you.\n"
     )
@@ -137,7 +138,7 @@ def test_as_many_headings_stand_below_as_the_sentence_above_them_promises(tmp_pa
 def test_lines_that_were_wrapped_are_one_paragraph(tmp_path: Path) -> None:
     text = (
         "A HEADING\n\nThis is a paragraph that somebody wrapped at sixty characters\nand that goes on over\n"
-        "three more lines of the file until it\nis over at last.\n\nAnother one that was wrapped in the same manner, by the\n"
+        "three more lines of the file until it\nis over at last.\n\nAnother one that was wrapped this way, by the\n"
         "same person, on the same day, with the\nsame editor.\n"
     )
     read = document(tmp_path, "wrapped.txt", text)
@@ -170,7 +171,7 @@ def test_a_text_that_is_markdown_is_read_as_markdown(tmp_path: Path) -> None:
 
 
 def test_a_file_named_by_a_machine_is_called_by_its_first_heading(tmp_path: Path) -> None:
-    text = "The first paragraph has no heading above it, as it happens on some pages.\nThe Big Picture\nAnd then it goes on.\n"
+    text = "The first paragraph has no heading above it, as on some pages.\nThe Big Picture\nAnd then it goes on.\n"
 
     assert document(tmp_path, "002_f9772a25146ea2d7.txt", text).title == "The Big Picture"
 
