@@ -28,12 +28,10 @@ class Verdict:
 def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
     """`strict` is for the quoting writer; a model reads the passages itself and may still say that they do not answer."""
     if not found.passages:
-        return Verdict(
-            False, 0.0, f"Looked for {_sought(found)}; nothing in the library shares a word or a meaning with it."
-        )
+        return Verdict(False, 0.0, f"Looked for {_sought(found)}; nothing in the library comes near it.")
     features = decision_features(found, evidence)
-    likely = float(chance({name: np.array([value]) for name, value in features.items()}, "answer")[0])
-    if likely >= calibration()["threshold"]["strict" if strict else "loose"]:
+    likely = float(chance({name: np.array([value]) for name, value in features.items()}, found.mode, "answer")[0])
+    if likely >= calibration()[found.mode]["threshold"]["strict" if strict else "loose"]:
         return Verdict(True, likely)
     nowhere = missing_words(found)
     words = f"; {', '.join(nowhere)} stands in none of the passages that come nearest" if nowhere else ""
@@ -56,13 +54,12 @@ def decision_features(found: Found, evidence: Evidence) -> dict[str, float]:
         "margin": tops[0] - tops[-1],
         "unit": float(np.log((units or [0.0])[0] + 1e-6)),
         "cosine": features.get("cosine", 0.0),
-        "reranker": features.get("reranker", 0.0),
         "anywhere": features.get("anywhere", 0.0),
         "absent": sum(absent) / found.query.total,
         "rarest_absent": max(absent, default=0.0) / max(weights.values(), default=1.0),
         "fits": sum(holds(k, text, found.understood.question) for k in kinds) / len(kinds) if kinds else 1.0,
         "short": float(len(weights) <= 2),
-    }
+    } | ({"reranker": features["reranker"]} if found.mode == "reranked" else {})
 
 
 def missing_words(found: Found) -> list[str]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assistant.expects import expected, holds
 from assistant.ranking import Query, chance
-from assistant.retrieve import Passage
+from assistant.retrieve import Found, Passage
 from ingest.chunks import Unit
 from ingest.words import terms
 
 if TYPE_CHECKING:
     from assistant.ranking import Features
+    from assistant.rerank import Reranker
     from ingest.embed import Embedder
 
 
@@ -30,16 +30,21 @@ def in_context(passage: Passage, unit: Unit) -> str:
     return "\n".join(filter(None, (heading, header, unit_text(passage, unit))))
 
 
-def unit_features(question: str, query: Query, passages: Sequence[Passage], embedder: Embedder) -> Features:
-    """One row for each unit of each passage, in order."""
-    pairs = [(rank, i) for rank, p in enumerate(passages) for i in range(len(p.units))]
-    if not pairs:
+def unit_features(found: Found, embedder: Embedder, reranker: Reranker | None) -> Features:
+    """One row for each unit of each passage, in order; the reranker has read them if it has read the passages."""
+    question, passages = found.understood.text, found.passages
+    places = [(rank, i) for rank, p in enumerate(passages) for i in range(len(p.units))]
+    if not places:
         return {}
-    vectors = embedder.embed([question, *(in_context(passages[r], passages[r].units[i]) for r, i in pairs)])
+    texts = [in_context(passages[rank], passages[rank].units[i]) for rank, i in places]
+    vectors = embedder.embed([question, *texts])
     asked = expected(question)
-    rows = [_row(query, asked, question, passages[rank], rank, i) for rank, i in pairs]
+    rows = [_row(found.query, asked, question, passages[rank], rank, i) for rank, i in places]
     features = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return features | {"cosine": (vectors[1:] @ vectors[0]).astype(np.float64)}
+    features["cosine"] = (vectors[1:] @ vectors[0]).astype(np.float64)
+    if found.mode == "reranked" and reranker is not None:
+        features["reranker"] = reranker.score(question, texts)
+    return features
 
 
 def _row(query: Query, asked: frozenset[str], question: str, p: Passage, rank: int, i: int) -> dict[str, float]:
@@ -63,10 +68,8 @@ def _row(query: Query, asked: frozenset[str], question: str, p: Passage, rank: i
     }
 
 
-def score_units(
-    question: str, query: Query, passages: Sequence[Passage], embedder: Embedder
-) -> tuple[tuple[float, ...], ...]:
+def score_units(found: Found, embedder: Embedder, reranker: Reranker | None) -> tuple[tuple[float, ...], ...]:
     """The chance of each unit of each passage to be (part of) the answer."""
-    features = unit_features(question, query, passages, embedder)
-    chances = iter(chance(features, "unit").tolist() if features else ())
-    return tuple(tuple(next(chances) for _ in p.units) for p in passages)
+    features = unit_features(found, embedder, reranker)
+    chances = iter(chance(features, found.mode, "unit").tolist() if features else ())
+    return tuple(tuple(next(chances) for _ in p.units) for p in found.passages)

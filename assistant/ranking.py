@@ -1,7 +1,7 @@
 """How well a chunk fits a question, as one number: the chance that it holds the answer.
 
-Features of a (question, chunk) pair go into a logistic regression, fitted by `python -m assistant.evaluation.fit` on the
-`fit` half of the question set; what it found stands in `assistant/calibration.json`.
+Features of a question and a chunk go into a logistic regression, fitted by `python -m assistant.evaluation.fit` on the
+`fit` half of the question set. What it found stands in `assistant/calibration.json`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Features = dict[str, NDArray[np.float64]]
 
 
-# Chosen on three question sets together (NOTES.md, "Fusing words and meaning"); the square since two words of three say
-# more than twice what one says.
+# Chosen on three question sets together (NOTES.md, "Fusing words and meaning"). The square, since two words of three
+# say more than twice what one says.
 IN_TEXT, ANYWHERE = 0.3, 0.2
 
 
@@ -61,9 +61,12 @@ def lexical(query: Query, words: Words) -> tuple[float, float]:
 def fused(
     cosine: NDArray[np.float64], in_text: NDArray[np.float64], anywhere: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Meaning and words as one score. Words count by the share of the question that is found, which is near 1 only where
-    they decide; BM25 or ranks, which always name a winner, made questions in other words than the guide's worse."""
+    """Meaning and words as one score. Words count by the share of the question that is found, near 1 only where they
+    decide; BM25 and ranks always name a winner, which made questions in other words than the guide's worse."""
     return cosine + IN_TEXT * in_text**2 + ANYWHERE * anywhere
+
+
+Mode = Literal["plain", "reranked"]  # whether the reranker has read the passages: what is known is fitted for each
 
 
 @lru_cache(maxsize=1)
@@ -73,9 +76,9 @@ def calibration() -> dict[str, Any]:
     return loaded
 
 
-def chance(features: Mapping[str, NDArray[np.float64]], model: str) -> NDArray[np.float64]:
-    """The fitted chance for each row of features."""
-    weights = calibration()[model]
+def chance(features: Mapping[str, NDArray[np.float64]], mode: Mode, model: str) -> NDArray[np.float64]:
+    """The fitted chance for each row: of a chunk or a unit to hold the answer, of a question to have one."""
+    weights = calibration()[mode][model]
     total = sum(
         (weights[name] * features[name] for name in weights if name != "bias"), start=np.float64(weights["bias"])
     )
@@ -88,7 +91,7 @@ def logit(chances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def diverse(scores: NDArray[np.float64], documents: Sequence[str], k: int, penalty: float) -> list[int]:
-    """The best k rows, best first; one more from a document that has been chosen before has to be better by `penalty`."""
+    """The best k rows, best first; one more from a document that was chosen before has to be better by `penalty`."""
     chosen: list[int] = []
     taken: dict[str, int] = {}
     left = np.asarray(scores, dtype=np.float64).copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ingest.words import content_terms, terms
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from assistant.ranking import Features
+    from assistant.ranking import Features, Mode
     from assistant.rerank import Reranker
     from ingest.embed import Embedder
     from ingest.library import Library
@@ -33,7 +33,7 @@ TOPIC_WEIGHT = 0.5  # of a term that comes from an earlier question
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A readable whole of one document: `document.text[start:end] == text`. `score` is the chance that it holds the answer."""
+    """A readable whole: `document.text[start:end] == text`. `score` is the chance that it holds the answer."""
 
     document: str
     title: str
@@ -66,6 +66,7 @@ class Found:
     query: Query
     passages: tuple[Passage, ...]
     features: Features  # of the passages, row by row
+    mode: Mode
 
 
 class Retriever:
@@ -92,11 +93,16 @@ class Retriever:
     def find(self, understood: Understood, k: int, among: Sequence[int] | None = None) -> Found:
         candidates = self.candidates(understood, among)
         if not len(candidates.ids) or k < 1:
-            return Found(understood, candidates.query, (), {})
-        scores = self.scores(candidates)
+            return Found(understood, candidates.query, (), {}, "plain")
+        first = chance(candidates.features, "plain", "chunk")
+        if self.reranker is not None and in_doubt(first):
+            mode: Mode = "reranked"
+            candidates, scores = self.reread(candidates)
+        else:
+            mode, scores = "plain", first
         best = diverse(logit(scores), [chunk.document for chunk in candidates.chunks], k, DIVERSITY)
-        passages = tuple(_passage(candidates.chunks[i], float(scores[i])) for i in best)
-        return Found(understood, candidates.query, passages, {n: f[best] for n, f in candidates.features.items()})
+        passages = tuple(as_passage(candidates.chunks[i], float(scores[i])) for i in best)
+        return Found(understood, candidates.query, passages, {n: f[best] for n, f in candidates.features.items()}, mode)
 
     def candidates(self, understood: Understood, among: Sequence[int] | None = None) -> Candidates:
         """What words or meaning bring up, each with the features of both."""
@@ -112,24 +118,18 @@ class Retriever:
         features = {"cosine": cosine, "anywhere": shares[:, 1], "fused": fused(cosine, shares[:, 0], shares[:, 1])}
         return Candidates(understood, query, ids, tuple(chunks[i] for i in ids.tolist()), features)
 
-    def scores(self, candidates: Candidates) -> NDArray[np.float64]:
-        """The chance of each candidate; the reranker reads the best of them where the first stage is in doubt."""
-        first = chance(candidates.features, "first")
-        if self.reranker is None or not self._in_doubt(first):
-            return first
-        best = np.argsort(-first, kind="stable")[:RERANKED]
-        texts = [candidates.chunks[i].searchable for i in best]
-        read = self.reranker.score(candidates.understood.text, texts)
-        features = {name: column[best] for name, column in candidates.features.items()} | {"reranker": read}
-        second = chance(features, "second")
-        scores = np.minimum(first, second.min())  # what was not read stays below what was
-        scores[best] = second
-        return scores
-
-    @staticmethod
-    def _in_doubt(first: NDArray[np.float64]) -> bool:
-        top = np.sort(first)[::-1][:2]
-        return len(top) > 1 and (top[0] < SURE or top[0] - top[1] < CLEAR)
+    def reread(self, candidates: Candidates) -> tuple[Candidates, NDArray[np.float64]]:
+        """The best candidates as the reranker sees them, which reads question and text together; the others below."""
+        assert self.reranker is not None
+        best = np.argsort(-candidates.features["fused"], kind="stable")[:RERANKED]
+        read = self.reranker.score(candidates.understood.text, [candidates.chunks[i].searchable for i in best])
+        logits = np.full(len(candidates.ids), read.min())
+        logits[best] = read
+        features = candidates.features | {"reranker": logits}
+        scores = chance(features, "reranked", "chunk")
+        others = np.setdiff1d(np.arange(len(scores)), best)
+        scores[others] = np.minimum(scores[others], scores[best].min())
+        return replace(candidates, features=features), scores
 
     def _sought(self, query: Query) -> list[str]:
         """The question's terms, and one-word alternatives; longer ones add each of their words."""
@@ -167,6 +167,12 @@ class Retriever:
         return self._forms[1]
 
 
+def in_doubt(first: NDArray[np.float64]) -> bool:
+    """Whether the reranker is worth its time: not where one chunk is likely and far ahead of the next."""
+    top = np.sort(first)[::-1][:2]
+    return len(top) > 1 and bool(top[0] < SURE or top[0] - top[1] < CLEAR)
+
+
 @lru_cache(maxsize=2)
 def open_embedder(name: str) -> Embedder:
     """The library's embedder, opened once."""
@@ -183,7 +189,7 @@ def _reranker() -> Reranker | None:
     return Reranker() if WEIGHTS.is_file() else None
 
 
-def _passage(chunk: Chunk, score: float) -> Passage:
+def as_passage(chunk: Chunk, score: float) -> Passage:
     return Passage(
         chunk.document, chunk.title, chunk.section, chunk.start, chunk.end, chunk.text, score, chunk.units, chunk.header
     )

@@ -1,18 +1,18 @@
-"""Fits what turns features into chances, on the `fit` half of a question set, and says how it does on the `test` half.
+"""Fits what turns features into chances on the `fit` half of a question set, and says how it does on the `test` half.
 
     python -m assistant.evaluation.fit --library library --questions corpus/questions.jsonl
 
-Writes `assistant/calibration.json`: one logistic regression for chunks as the first stage sees them ("first") and as the
-reranker does ("second"), one for units, one for the decision to answer, and the thresholds of that decision.
+Writes `assistant/calibration.json`: logistic regressions for chunks, units and the decision to answer, and the
+thresholds of that decision, once without the reranker and once with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from assistant import ranking
 from assistant.answer import PASSAGES
 from assistant.decide import decision_features
-from assistant.evidence import score_units, unit_features
+from assistant.evaluation.statistics import wilson
+from assistant.evidence import unit_features
 from assistant.followups import understand
-from assistant.retrieve import RERANKED, Found, Retriever, open_embedder
+from assistant.ranking import Features, Mode, chance, diverse, logit
+from assistant.rerank import WEIGHTS
+from assistant.retrieve import DIVERSITY, RERANKED, Found, Retriever, as_passage, open_embedder
 from ingest.library import Library
 
 FILE = Path(__file__).parent.parent / "calibration.json"
@@ -62,13 +65,16 @@ def fit(rows: Rows, names: Sequence[str], strength: float = 1.0) -> dict[str, fl
 class Fitting:
     """The question set over one library; each step fits one model and uses it in the next."""
 
-    def __init__(self, library: Library, questions: Sequence[Question], rerank: bool) -> None:
-        self.library, self.questions = library, questions
-        self.retriever = Retriever(library, rerank=rerank)
+    def __init__(self, library: Library, questions: Sequence[Question], mode: Mode) -> None:
+        self.library, self.questions, self.mode = library, questions, mode
+        self.retriever = Retriever(library, rerank=mode == "reranked")
         self.texts = {document.path: library.text(document.path) for document in library.documents()}
         self.candidates = {
             q["id"]: self.retriever.candidates(understand(q["question"], q.get("history", ()))) for q in questions
         }
+        if mode == "reranked":
+            self.candidates = {key: self.retriever.reread(c)[0] for key, c in self.candidates.items()}
+        self.unit_features: dict[str, Features] = {}
         self.spans = {q["id"]: list(self._evidence(q)) for q in questions}
 
     def half(self, split: str) -> list[Question]:
@@ -89,29 +95,29 @@ class Fitting:
         )
 
     def chunks(self, questions: Sequence[Question]) -> Rows:
-        """The candidates that the reranker would read: the chances have to be right where it matters."""
+        """The candidates that the reranker reads, or would: the chances have to be right where it matters."""
         rows = Rows([], [])
         for q in questions:
             c = self.candidates[q["id"]]
-            best = np.argsort(-c.features["fused"], kind="stable")[:RERANKED]
-            columns = {name: column[best] for name, column in c.features.items()}
-            if self.retriever.reranker is not None:
-                columns["reranker"] = self.retriever.reranker.score(
-                    c.understood.text, [c.chunks[i].searchable for i in best]
-                )
-            for row, i in enumerate(best):
-                rows.features.append({name: float(column[row]) for name, column in columns.items()})
-                rows.labels.append(self.holds(q, c.chunks[i].document, c.chunks[i].start, c.chunks[i].end))
+            for i in np.argsort(-c.features["fused"], kind="stable")[:RERANKED]:
+                piece = c.chunks[i]
+                rows.features.append({name: float(column[i]) for name, column in c.features.items()})
+                rows.labels.append(self.holds(q, piece.document, piece.start, piece.end))
         return rows
 
     def found(self, question: Question) -> Found:
-        return self.retriever.find(self.candidates[question["id"]].understood, PASSAGES)
+        """As `Retriever.find`, with the reranker always or never."""
+        c = self.candidates[question["id"]]
+        scores = chance(c.features, self.mode, "chunk")
+        best = diverse(logit(scores), [chunk.document for chunk in c.chunks], PASSAGES, DIVERSITY)
+        passages = tuple(as_passage(c.chunks[i], float(scores[i])) for i in best)
+        return Found(c.understood, c.query, passages, {n: f[best] for n, f in c.features.items()}, self.mode)
 
     def units(self, questions: Sequence[Question]) -> Rows:
         rows = Rows([], [])
         for q in questions:
             found = self.found(q)
-            columns = unit_features(found.understood.text, found.query, found.passages, self._embedder)
+            columns = self.unit_features[q["id"]] = unit_features(found, self._embedder, self.retriever.reranker)
             pieces = [(p.document, u.start, u.end) for p in found.passages for u in p.units]
             for i, piece in enumerate(pieces):
                 rows.features.append({name: float(column[i]) for name, column in columns.items()})
@@ -122,7 +128,8 @@ class Fitting:
         rows = Rows([], [])
         for q in questions:
             found = self.found(q)
-            evidence = score_units(found.understood.text, found.query, found.passages, self._embedder)
+            chances = iter(chance(self.unit_features[q["id"]], self.mode, "unit").tolist())
+            evidence = tuple(tuple(next(chances) for _ in p.units) for p in found.passages)
             rows.features.append(decision_features(found, evidence))
             rows.labels.append(q["kind"] != "none")
         return rows
@@ -136,35 +143,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="library")
     parser.add_argument("--questions", default="corpus/questions.jsonl")
-    parser.add_argument("--no-rerank", action="store_true")
     args = parser.parse_args()
     questions = [json.loads(line) for line in Path(args.questions).read_text("utf-8").splitlines() if line.strip()]
-    run(Fitting(Library(args.library), questions, not args.no_rerank))
+    modes: list[Mode] = ["plain", "reranked"] if WEIGHTS.is_file() else ["plain"]
+    for mode in modes:
+        print(f"\n{mode}")
+        run(Fitting(Library(args.library), questions, mode))
 
 
 def run(fitting: Fitting) -> None:
-    learn, test = fitting.half("fit"), fitting.half("test")
-    pairs = fitting.chunks(learn), fitting.chunks(test)
-    _step("first", ["fused"], *pairs)
-    if fitting.retriever.reranker is not None:
-        _step("second", ["fused", "reranker"], *pairs)
-    _step("unit", None, fitting.units(learn), fitting.units(test))
+    mode, learn, test = fitting.mode, fitting.half("fit"), fitting.half("test")
+    names = ["fused", "reranker"] if mode == "reranked" else ["fused"]
+    _step(mode, "chunk", names, fitting.chunks(learn), fitting.chunks(test))
+    _step(mode, "unit", None, fitting.units(learn), fitting.units(test))
     rows, held_out = fitting.decisions(learn), fitting.decisions(test)
-    model = _step("answer", None, rows, held_out, strength=0.3)
+    model = _step(mode, "answer", None, rows, held_out, strength=0.3)
     answerable = np.sort(_chances(rows, model)[np.array(rows.labels)])
     thresholds = {
         "strict": round(float(np.quantile(answerable, 1 - COVERAGE)), 4),
         "loose": round(float(np.quantile(answerable, 1 - LOOSE_COVERAGE)), 4),
     }
-    _keep("threshold", thresholds)
+    _keep(mode, "threshold", thresholds)
     _report(held_out, model, thresholds["strict"])
 
 
 def _step(
-    name: str, features: Sequence[str] | None, rows: Rows, held_out: Rows, strength: float = 1.0
+    mode: Mode, name: str, features: Sequence[str] | None, rows: Rows, held_out: Rows, strength: float = 1.0
 ) -> dict[str, float]:
     model = fit(rows, features or list(rows.features[0]), strength)
-    _keep(name, model)
+    _keep(mode, name, model)
     print(
         f"{name}: {len(rows.labels)} pairs, AUC fit {_auc(rows, model):.3f}, test {_auc(held_out, model):.3f}, {model}"
     )
@@ -172,9 +179,9 @@ def _step(
     return model
 
 
-def _keep(name: str, value: object) -> None:
+def _keep(mode: Mode, name: str, value: object) -> None:
     stored = json.loads(FILE.read_text("utf-8"))
-    stored[name] = value
+    stored.setdefault(mode, {})[name] = value
     FILE.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
     ranking.calibration.cache_clear()
 
@@ -193,7 +200,7 @@ def _auc(rows: Rows, model: Mapping[str, float]) -> float:
 def _reliability(chances: NDArray[np.float64], labels: NDArray[np.bool_]) -> None:
     """What was said beside what came true, in five bands."""
     edges = [0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0001]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         inside = (chances >= low) & (chances < high)
         if inside.any():
             print(f"    said {chances[inside].mean():.2f}, came true {labels[inside].mean():.2f} ({inside.sum()})")
@@ -204,20 +211,10 @@ def _report(rows: Rows, model: Mapping[str, float], threshold: float) -> None:
     answered = chances >= threshold
     for what, these in (("answerable questions answered", answerable), ("false answers", ~answerable)):
         low, high = wilson(int((answered & these).sum()), int(these.sum()))
-        print(
-            f"test, {what}: {(answered & these).sum()} of {these.sum()} = {answered[these].mean():.1%} [{low:.1%}, {high:.1%}]"
-        )
+        counts = f"{(answered & these).sum()} of {these.sum()} = {answered[these].mean():.1%}"
+        print(f"test, {what}: {counts} [{low:.1%}, {high:.1%}]")
     at = np.quantile(chances[answerable], 0.1)
     print(f"test, false answers where exactly 90 % are answered: {(chances[~answerable] >= at).mean():.1%}")
-
-
-def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    if not n:
-        return 0.0, 1.0
-    p = hits / n
-    middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
 
 
 if __name__ == "__main__":

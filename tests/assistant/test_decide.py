@@ -40,5 +40,5 @@ def test_a_near_miss_is_less_likely_than_its_answerable_neighbour(guide: Assista
 def test_a_model_is_asked_where_the_quoting_writer_already_gives_up(corpus_library: Path, guide: Assistant) -> None:
     from assistant.ranking import calibration
 
-    thresholds = calibration()["threshold"]
+    thresholds = calibration()["reranked"]["threshold"]
     assert thresholds["loose"] < thresholds["strict"]
