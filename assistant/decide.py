@@ -26,7 +26,7 @@ class Verdict:
 
 
 def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
-    """`strict` is for the quoting writer; a model reads the passages itself and may still say that they do not answer."""
+    """`strict` is for the quoting writer; a model reads the passages and may still say that they do not answer."""
     if not found.passages:
         return Verdict(False, 0.0, f"Looked for {_sought(found)}; nothing in the library comes near it.")
     features = decision_features(found, evidence)
