@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from assistant.followups import understand
 from assistant.retrieve import Passage, Retriever
 from finetune import ideas as prose
 from finetune import pairs, planted, tables
+from finetune.card import digest, write_dataset
 from finetune.examples import Example, answered, refused
 from finetune.ideas import Idea
 from finetune.leakage import Held, held
@@ -39,15 +41,9 @@ PLANTED_WHERE_MISSING = 0.2  # an order does not turn a refusal into an answer e
 ANSWERED_ELSEWHERE = 0.5  # of an answer's words in one other passage: then the guides still answer
 
 
-@dataclass(frozen=True, slots=True)
-class Conversations:
-    train: list[Example]
-    eval: list[Example]
-    left_out: Counter[str]  # reason -> how many ideas
-
-
-def dataset(
+def write(
     library: Library,
+    out: Path,
     exclude: Path | None,
     *,
     examples: int = 1500,
@@ -55,29 +51,56 @@ def dataset(
     eval_share: float = 0.1,
     rerank: bool = True,
     seed: int = 0,
+    writer: str = "rules",
+    agreed: Callable[[str], bool] = lambda line: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Conversations:
-    """About `examples` conversations, fewer where the guides hold less; the same for the same seed and library."""
-    maker = _Maker(library, exclude, passages, rerank, seed)
-    if not maker.chunks:
-        raise FootnoteError(f"{library.place} is empty: footnote ingest FOLDER --library {library.place}")
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """The data set's files in `out`; gives back the card."""
+    maker = Maker(library, exclude, passages, rerank, seed)
     made = maker.make(examples, progress)
-    parts: dict[bool, list[Example]] = {True: [], False: []}
+    if writer != "rules":
+        from finetune.phrasing import Phrasing
+
+        made = maker.phrased(made, Phrasing(writer, out, agreed, say))
+    parts = split(made, eval_share, maker.left_out)
+    made_from = {
+        "documents": {document.path: document.sha256 for document in library.documents()},
+        "embedder": library.meta("embedder"),
+        "kept out": {exclude.name: digest(exclude)} if exclude else {},
+        "left out": dict(maker.left_out.most_common()),
+        "writer": writer,
+        "settings": {
+            "examples": examples,
+            "passages": passages,
+            "eval_share": eval_share,
+            "rerank": rerank,
+            "seed": seed,
+        },
+    }
+    return write_dataset(parts, out, made_from)
+
+
+def split(made: Sequence[Example], share: float, left_out: Counter[str]) -> dict[str, list[Example]]:
+    """By section: what one part asks about, the other never does."""
+    parts: dict[str, list[Example]] = {"train": [], "eval": []}
     for example in made:
-        sides = {_is_eval(section, eval_share) for section in example.sections}
+        sides = {_is_eval(section, share) for section in example.sections}
         if len(sides) == 1:
-            parts[sides.pop()].append(example)
+            parts["eval" if sides.pop() else "train"].append(example)
         else:
-            maker.left_out["spans train and eval sections"] += 1
-    return Conversations(parts[False], parts[True], maker.left_out)
+            left_out["spans sections of train and of eval"] += 1
+    return parts
 
 
-class _Maker:
+class Maker:
     """Pulls ideas through retrieval and proof until there are enough of each kind."""
 
     def __init__(self, library: Library, exclude: Path | None, passages: int, rerank: bool, seed: int) -> None:
         self.chunks = list(library.chunks(library.select()).values())
         texts = {document.path: library.text(document.path) for document in library.documents()}
+        if not self.chunks:
+            raise FootnoteError(f"{library.place} is empty: footnote ingest FOLDER --library {library.place}")
         self.held: Held = held(exclude, texts)
         self.left_out: Counter[str] = Counter()
         self._retriever = Retriever(library, rerank=rerank)

@@ -1,0 +1,116 @@
+"""`footnote finetune`: from a library to a local Llama that answers with footnotes, in three commands.
+
+footnote finetune dataset --library library --out data
+footnote finetune train --base meta-llama/Llama-3.1-8B-Instruct --data data --out adapter
+footnote finetune merge --adapter adapter --out merged
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from finetune.options import add_options, values
+from finetune.recipe import Recipe
+
+QUESTIONS = Path("corpus/questions.jsonl")
+
+
+def add_arguments(parser: ArgumentParser, library: ArgumentParser) -> None:
+    """`library` is the parser that holds `--library`."""
+    parser.set_defaults(run=lambda args: parser.print_help())
+    add = parser.add_subparsers(title="steps", metavar="STEP").add_parser
+    p = add("dataset", parents=[library], help="training conversations from the library")
+    p.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where train.jsonl, eval.jsonl and their card go"
+    )
+    p.add_argument("--examples", type=int, default=1500, metavar="N", help="about this many (default: %(default)s)")
+    p.add_argument(
+        "--passages", type=int, default=8, metavar="N", help="in a prompt, as in serving (default: %(default)s)"
+    )
+    p.add_argument("--eval-share", type=float, default=0.1, metavar="X", help="of the sections (default: %(default)s)")
+    p.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help=f"a question set to keep out (default: {QUESTIONS}, if it is there)",
+    )
+    p.add_argument("--no-rerank", action="store_true", help="do without the reranker")
+    p.add_argument("--writer", default="rules", metavar="NAME", help="rules, or claude or claude:NAME to phrase them")
+    p.add_argument("--yes", action="store_true", help="do not ask before Claude is paid")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed makes the same files")
+    p.set_defaults(run=_dataset)
+    p = add("train", help="QLoRA: an adapter from the conversations")
+    add_options(p, Recipe)
+    p.set_defaults(run=_train)
+    p = add("merge", help="the adapter merged into its base, in bfloat16")
+    p.add_argument("--adapter", type=Path, required=True, metavar="DIR", help="what `footnote finetune train` made")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the merged model goes")
+    p.add_argument(
+        "--base", default="", metavar="NAME", help="the base, where it is no longer where it was at training"
+    )
+    p.set_defaults(run=_merge)
+
+
+def _dataset(args: Namespace) -> int:
+    from finetune.dataset import write
+    from ingest.library import Library
+
+    exclude = args.exclude or (QUESTIONS if QUESTIONS.is_file() else None)
+    card = write(
+        Library(args.library, _say),
+        args.out,
+        exclude,
+        examples=args.examples,
+        passages=args.passages,
+        eval_share=args.eval_share,
+        rerank=not args.no_rerank,
+        seed=args.seed,
+        writer=args.writer,
+        agreed=lambda line: args.yes or _asked(line),
+        progress=_Progress(),
+        say=_say,
+    )
+    _say(f"{card['examples']['train']} to train on and {card['examples']['eval']} to evaluate on are in {args.out}")
+    return 0
+
+
+def _train(args: Namespace) -> int:
+    from finetune.train import train
+
+    train(Recipe(**values(args, Recipe)), _say)
+    return 0
+
+
+def _merge(args: Namespace) -> int:
+    from finetune.merge import merge
+
+    merge(args.adapter, args.out, args.base, _say)
+    return 0
+
+
+class _Progress:
+    """A line every few seconds."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last > 5 and done:
+            left = (now - self._began) / done * (total - done)
+            _say(f"{done} of {total} conversations, {left:.0f} s left")
+            self._last = now
+
+
+def _asked(line: str) -> bool:
+    if not sys.stdin.isatty():
+        _say(f"{line}: add --yes to agree")
+        return False
+    return input(f"{line}. Go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # the command line's own words
