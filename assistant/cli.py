@@ -9,10 +9,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 
 from assistant import asking, commands
 from assistant.evaluation import command as evaluation
+from assistant.plain import one_line
+from ingest.documents import MAX_BYTES
 from ingest.errors import FootnoteError
 
 
@@ -21,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args) or 0)
     except FootnoteError as error:
-        print(f"footnote: {error}", file=sys.stderr)
+        print(one_line(f"footnote: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nfootnote: stopped; nothing was lost, the same command goes on from here", file=sys.stderr)
@@ -56,7 +58,11 @@ def _ingesting(add, library) -> None:  # type: ignore[no-untyped-def]  # argpars
     )
     p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for another ingest")
     p.add_argument(
-        "--max-mb", type=int, default=64, metavar="MB", help="larger files are refused (default: %(default)s)"
+        "--max-mb",
+        type=int,
+        default=MAX_BYTES // 2**20,
+        metavar="MB",
+        help="larger files are refused (default: %(default)s)",
     )
     p.add_argument("--json", action="store_true", help="the report as one JSON document")
     p.set_defaults(run=commands.ingest)
@@ -114,6 +120,10 @@ def _more(add, library) -> None:  # type: ignore[no-untyped-def]
     p.add_argument("--port", type=int, default=8501)
     p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")
     p.set_defaults(run=commands.chat)
+    tuning = import_module(
+        "finetune.command"
+    )  # by name: the package leans on this one, and only the command joins them
+    tuning.add_arguments(add("finetune", help="a local Llama that answers with footnotes"), library)
     evaluation.add_arguments(add("evaluate", parents=[library], help="how good it is, and whether it got better"))
 
 
