@@ -35,3 +35,8 @@ _TABLE = (
 def neutralise(text: str) -> str:
     """The same text, character for character, without anything that acts on a terminal, a page or a reader's eye."""
     return text.replace("\r\n", " \n").translate(_TABLE)
+
+
+def one_line(text: str) -> str:
+    """What is said about files and errors, whose names may hold anything."""
+    return " ".join(neutralise(text).split())

@@ -124,8 +124,8 @@ class Library:
 
     def text(self, path: str) -> str:
         """The canonical text of a document."""
-        if rows := self.rows("SELECT text FROM document WHERE path = ?", path):
-            return str(rows[0][0])
+        for (text,) in self.rows("SELECT text FROM document WHERE path = ?", path):
+            return str(text)
         near = [d.path for d in self.documents() if path.lower() in d.path.lower() or d.path.endswith("/" + path)]
         hint = f"did you mean {near[0]}?" if near else "`footnote status` lists what is there"
         raise LibraryError(f"no document {path!r} in {self.place}: {hint}")

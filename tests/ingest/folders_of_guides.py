@@ -16,12 +16,12 @@ SUBJECTS = "dropout boosting attention pooling embeddings pruning bagging cluste
 
 
 def guide(subject: str, sections: int = 3) -> str:
-    parts = [f"# All about {subject}\n"]
-    for i in range(sections):
-        parts.append(
-            f"## Part {i} of {subject}\n\nThe {subject} of part {i} takes {i * 7 + 3} steps. " + "It helps. " * 20
-        )
-    return "\n\n".join(parts) + "\n"
+    return f"# All about {subject}\n" + "".join(_section(subject, i) for i in range(sections))
+
+
+def _section(subject: str, i: int) -> str:
+    text = f"The {subject} of part {i} takes {i * 7 + 3} steps. " + "It helps. " * 20
+    return f"\n## Part {i} of {subject}\n\n{text}\n"
 
 
 def fill(folder: Path, subjects: list[str] = SUBJECTS[:4], sections: int = 3) -> Path:
