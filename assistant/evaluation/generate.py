@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -10,10 +11,15 @@ from typing import TYPE_CHECKING
 
 from assistant.evaluation.predictions import Log, Prediction
 from assistant.evaluation.questions import Question
+from assistant.followups import Understood
 from assistant.records import Answer, Passages
+from assistant.retrieve import Candidates, Retriever
 from ingest.errors import WriterError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from assistant.answer import Assistant
     from ingest.library import Library
 
@@ -47,6 +53,7 @@ class Outcome:
 def predictor(assistant: Assistant, model: str) -> Predict:
     """Asks one assistant: the answer with its timing, and apart from it what a search finds."""
     exact = _Exact(assistant.library)
+    assistant.retriever = _Once(assistant.retriever)
 
     def predict(question: Question) -> Prediction:
         started = time.perf_counter()
@@ -59,6 +66,28 @@ def predictor(assistant: Assistant, model: str) -> Predict:
         return Prediction(model, question, found, event, first_word, exact.invalid(event))
 
     return predict
+
+
+class _Once(Retriever):
+    """A retriever that works nothing out twice in a row: a question is asked, then searched for."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        vars(self).update(vars(retriever))
+        self._last = threading.local()
+
+    def candidates(self, understood: Understood, among: Sequence[int] | None = None) -> Candidates:
+        kept = getattr(self._last, "candidates", None)
+        if kept is None or among is not None or kept[0] != understood:
+            kept = self._last.candidates = (understood, super().candidates(understood, among))
+        found: Candidates = kept[1]
+        return found
+
+    def scores(self, candidates: Candidates) -> NDArray[np.float64]:
+        kept = getattr(self._last, "scores", None)
+        if kept is None or kept[0] is not candidates:
+            kept = self._last.scores = (candidates, super().scores(candidates))
+        found: NDArray[np.float64] = kept[1]
+        return found
 
 
 def retrieved(question: Question) -> int:

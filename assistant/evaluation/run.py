@@ -232,8 +232,8 @@ class Bar:
 
     EVERY = 10.0  # seconds, where it is not a terminal
 
-    def __init__(self, write: Callable[[str], object] = sys.stderr.write, terminal: bool | None = None) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[str], object] | None = None, terminal: bool | None = None) -> None:
+        self._write = write or sys.stderr.write
         self._terminal = sys.stderr.isatty() if terminal is None else terminal
         self._last = time.monotonic()
 

@@ -77,8 +77,9 @@ def test_five_failures_in_a_row_end_the_run_with_the_reason_in_one_line(tmp_path
         status = "answered" if question.id == "q2" else "failed"
         return predicted(question, answer(status=status, detail="the key is refused"))  # type: ignore[arg-type]
 
-    with pytest.raises(WriterError, match="5 times in a row .the key is refused.") as error:
+    with pytest.raises(WriterError, match="5 times in a row") as error:
         asking(tmp_path / "p", predict)
+    assert "the key is refused" in str(error.value)
     assert "\n" not in str(error.value)
     assert len(predictions.read(tmp_path / "p")) == 8  # two, the one that went well, five more
 
@@ -139,7 +140,7 @@ def test_answers_that_failed_are_asked_again(evaluate: Evaluate, tmp_path: Path)
 
 
 def test_a_run_that_is_killed_ends_as_if_it_had_not_been(small_library: Path, tmp_path: Path) -> None:
-    questions = write_questions(tmp_path / "questions.jsonl", times=40)
+    questions = write_questions(tmp_path / "questions.jsonl", times=5)
     command = [sys.executable, "-m", "assistant.cli", "evaluate", str(questions)]
     command += ["--library", str(small_library), "--no-recipe", "--out"]
     file = tmp_path / "killed" / predictions.FILE
@@ -149,7 +150,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(small_library: Path, tm
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert len(predictions.read(file)) < 320
+    assert len(predictions.read(file)) < 40
     for folder in ("killed", "whole"):
         subprocess.run([*command, str(tmp_path / folder)], check=True, capture_output=True)
     killed, whole = (
