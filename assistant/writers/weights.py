@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -54,6 +55,8 @@ def _load_once(folder: Path, quantise: Quantise) -> Loaded:
 
 
 def _load(folder: Path, quantise: Quantise, transformers: Any) -> Loaded:
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
     adapter = folder / "adapter_config.json"
     base = str(json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"]) if adapter.exists() else str(folder)
     named = folder if (folder / "tokenizer_config.json").exists() else base

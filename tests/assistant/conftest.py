@@ -82,8 +82,8 @@ def tiny_llama(folder: Path, seed: int = 0, template: str | None = LLAMA_3, room
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer) + 8,  # rounded up, as real ones are
-        hidden_size=32,
-        intermediate_size=48,
+        hidden_size=64,  # 4 bit wants blocks of 64
+        intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
