@@ -1,4 +1,4 @@
-"""Conversations, in a SQLite file of their own in the library's folder. What is asked is written down, then answered."""
+"""Conversations, in a SQLite file of their own in the library's folder. What is asked is kept before it is answered."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Turn:
 
 
 class Conversations:
-    """The store. Each browser has an owner's mark and sees only its own conversations. Safe to use from several threads."""
+    """The store. A browser has an owner's mark and sees only its own. Safe to use from several threads."""
 
     def __init__(self, place: str | Path) -> None:
         self.file = Path(place) / FILE
@@ -103,7 +103,8 @@ class Conversations:
                 (name,),
             )
             return [
-                Turn(*row[:3], unpacked(row[3]) if row[3] else None, json.loads(row[4]), row[5], row[6]) for row in rows
+                Turn(turn, place, question, unpacked(answer) if answer else None, json.loads(texts), thumb, comment)
+                for turn, place, question, answer, texts, thumb, comment in rows
             ]
 
     def ask(self, name: str, question: str, place: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 
 import streamlit as st
 
@@ -35,12 +34,12 @@ def page() -> None:
         side.panel()
         first.page("The library is empty.")
         return
-    turns = _turns(_conversation())
+    turns = visit.shown_turns(_conversation())
     asked = st.chat_input("Ask your guides", key="question", max_chars=LONGEST)
     asked = asked or st.session_state.pop("starter", None)
-    if asked and (error := ask(str(asked), turns)):
-        st.error(visit.label(error))
-    turns = _turns(_conversation())
+    if asked and (wrong := ask(str(asked), turns)):
+        st.error(visit.label(wrong))
+    turns = visit.shown_turns(_conversation())
     mark = {"cookie": visit.COOKIE, "mark": visit.owner(), "focus": st.session_state.get("conversation") or "new"}
     mount("page", "page", mark)
     if turns:
@@ -97,18 +96,6 @@ def _conversation() -> str | None:
     return current
 
 
-def _turns(name: str | None) -> list[Turn]:
-    """One turn of each place: the version that was chosen, else the last."""
-    if name is None:
-        return []
-    chosen = st.session_state.setdefault("versions", {})
-    shown = []
-    for place, versions in groupby(visit.conversations().turns(name), key=lambda turn: turn.place):
-        found = list(versions)
-        shown.append(next((t for t in found if t.id == chosen.get((name, place))), found[-1]))
-    return shown
-
-
 def _answer(turn: Turn) -> Answer | None:
     job = visit.answering().get(turn.id)
     return turn.answer or (job.answer if job else None)
@@ -152,7 +139,8 @@ def _draw(shown: view.Shown) -> None:
 def _welcome(library: Library, count: int) -> None:
     st.html("<h1 class='footnote-title'>Ask your guides</h1>")
     st.markdown(
-        "Every sentence of an answer has a footnote that leads to the exact words. What the guides do not say is not answered."
+        "Every sentence of an answer has a footnote that leads to the exact words."
+        " What the guides do not say is not answered."
     )
     names = [neutralise(d.title) for d in library.documents()[:8]]
     more = f", and {count - len(names)} more" if count > len(names) else ""

@@ -95,7 +95,9 @@ def listing(library: Library) -> None:
     documents = library.documents()
     for document in documents[:200]:
         notes = "; ".join([*document.notes, *(f"{n} {kind}" for kind, n in document.repairs.items())])
-        row = st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"guide-{document.id}")
+        row = st.container(
+            horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"guide-{document.id}"
+        )
         title = neutralise(document.title) or document.path
         help_text = visit.label(f"{document.path}, {document.chunks} passages{', ' + notes if notes else ''}")
         if row.button(visit.label(title), key=f"read-{document.id}", type="tertiary", help=help_text, width="stretch"):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import streamlit as st
 
-from assistant.page import guides, visit
+from assistant.page import guides, view, visit
 from assistant.page.parts import page_style
-from assistant.page.view import meta
+from assistant.page.visit import shown_turns
 from assistant.page.writers import CLAUDE_MODELS, LABELS, missing
 from assistant.plain import neutralise
 from assistant.records import Answer
@@ -56,7 +56,11 @@ def _conversations() -> None:
 
 def _entry(name: str, title: str, current: bool) -> None:
     row = st.container(
-        horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"entry{'-now' if current else ''}-{name}"
+        horizontal=True,
+        wrap=False,
+        vertical_alignment="center",
+        gap="small",
+        key=f"entry{'-now' if current else ''}-{name}",
     )
     if row.button(visit.label(neutralise(title)), key=f"open-{name}", type="tertiary", width="stretch") and not current:
         open_conversation(name)
@@ -72,6 +76,9 @@ def _manage(name: str, title: str) -> None:
         if st.form_submit_button("Rename") and new.strip():
             store.rename(owner, name, new)
             st.rerun()
+    written = view.markdown(title, shown_turns(name))
+    file = "".join(c if c.isalnum() else "-" for c in title)[:60].strip("-") or "conversation"
+    st.download_button("Export as Markdown", written, f"{file}.md", "text/markdown", icon=":material/download:")
     if st.button("Delete this conversation", icon=":material/delete:", key=f"delete-{name}"):
         store.delete(owner, name)
         open_conversation(None)
@@ -106,8 +113,11 @@ def _writer() -> None:
 def _guides(library: Library) -> None:
     documents, failures = library.documents(), library.failures()
     failed = f", {len(failures)} not read" if failures else ""
-    with st.expander(f"{len(documents)} guides{failed}", icon=":material/library_books:"):
-        if guides.under_way():
+    fold = st.expander(
+        f"{len(documents)} guides{failed}", icon=":material/library_books:", key="guides", on_change="rerun"
+    )
+    with fold:
+        if guides.under_way() or not fold.open:  # its content costs a look at every file
             return
         guides.outcome()
         guides.listing(library)
@@ -120,7 +130,7 @@ def _took(answers: list[Answer]) -> None:
         return
     with st.expander("What the answers took", icon=":material/timer:"):
         for number, answer in enumerate(answers, 1):
-            st.caption(visit.label(f"{number}. {meta(answer)}"))
+            st.caption(visit.label(f"{number}. {view.meta(answer)}"))
         dollars = sum(answer.usage.get("dollars", 0) for answer in answers)
         if dollars:
             st.caption(visit.label(f"Together ${dollars:.4f}"))

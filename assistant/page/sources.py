@@ -67,7 +67,7 @@ class Sources:
         if guide.text[start:end] != quote or (was and was != guide.text_sha256):
             moved = _only(guide.text, quote, start)
             if moved < 0:
-                said = "The guide has changed since, and these words are no longer in it. They are shown as they were cited."
+                said = "The guide has changed since, and no longer holds these words. Here they are as they were cited."
                 return Place(document, title, path, start, end, "", quote, "", True, True, False, said, found=False)
             said = "The guide has changed since this answer. The words are still in it" + (
                 "." if moved == start else ", in another place."

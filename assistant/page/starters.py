@@ -1,4 +1,4 @@
-"""Questions to begin with, drawn from the guides: the questions that they ask themselves, else what their headings name."""
+"""Questions to begin with, drawn from the guides: those that they ask themselves, else what their headings name."""
 
 from __future__ import annotations
 

@@ -71,8 +71,9 @@ def remove(library: Library, document: str, tell: Tell) -> Report | None:
 
     stored = next((d for d in library.documents() if d.path == document), None)
     folder = (library.place / FOLDER).resolve()
-    if stored and file_of(stored).parent.resolve() == folder:
-        file_of(stored).unlink(missing_ok=True)
+    file = file_of(stored.root, stored.file) if stored else None
+    if file and file.parent.resolve() == folder:
+        file.unlink(missing_ok=True)
         return take_up(library.place, tell)
     leave_out([document], library.place)
     return None

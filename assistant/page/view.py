@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from assistant.retrieve import Passage
 
 NEAREST = 4  # headings offered where the guides do not answer
 START_CHARACTERS = 220  # of a passage, in the list of what was found
+
+_LINE_MARKS = re.compile(r"^\s*(?:#{1,6}|[-*+]|\|)\s+", re.MULTILINE)
+_FOOTNOTE = re.compile(r"\[\^(\d+)\]")
 
 Data = dict[str, Any]
 
@@ -88,6 +92,16 @@ def meta(answer: Answer) -> str:
     if "dollars" in usage:
         parts.append(f"${usage['dollars']:.4f}")
     return " · ".join(parts)
+
+
+def markdown(title: str, turns: Sequence[Turn]) -> str:
+    """A conversation as Markdown; each answer's footnotes are its own, as in `[^2-1]`."""
+    parts = [f"# {neutralise(title)}"]
+    for number, turn in enumerate(turns, 1):
+        said = finished(turn).answer.to_markdown()
+        said = _FOOTNOTE.sub(rf"[^{number}-\1]", said).strip()
+        parts.append(f"## {neutralise(turn.question)}\n\n{said}")
+    return "\n\n".join(parts) + "\n"
 
 
 def conflicts(answer: Answer, notes: Sequence[Footnote]) -> list[Data]:
@@ -166,7 +180,7 @@ def _drawn(place: Place, number: str) -> Data:
 
 
 def _passage(passage: Passage, place: int, cited: bool) -> Data:
-    start = " ".join(neutralise(passage.text).split())
+    start = " ".join(_LINE_MARKS.sub("", neutralise(passage.text)).split())
     return {
         "place": place,
         "cited": cited,

@@ -7,12 +7,13 @@ import re
 import secrets
 import threading
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from assistant.conversations import Conversations
+from assistant.conversations import Conversations, Turn
 from assistant.page.sources import Sources
 from assistant.page.writers import Choice, writer
 from ingest.database import FILE
@@ -34,7 +35,7 @@ def place() -> Path:
 def owner() -> str:
     """The mark that this browser bears, or a new one: it tells whose conversations are whose."""
     if "owner" not in st.session_state:
-        mark = st.context.cookies.get(COOKIE, "")
+        mark = str(st.context.cookies.get(COOKIE, ""))
         st.session_state.owner = mark if _MARK.fullmatch(mark) else secrets.token_urlsafe(24)
     return str(st.session_state.owner)
 
@@ -58,6 +59,18 @@ def conversations() -> Conversations:
     return _conversations(str(place()), (place() / FILE).stat().st_ino)
 
 
+def shown_turns(name: str | None) -> list[Turn]:
+    """One turn of each place of a conversation: the version that was chosen, else the last."""
+    if name is None:
+        return []
+    chosen = st.session_state.setdefault("versions", {})
+    shown = []
+    for place, versions in groupby(conversations().turns(name), key=lambda turn: turn.place):
+        found = list(versions)
+        shown.append(next((t for t in found if t.id == chosen.get((name, place))), found[-1]))
+    return shown
+
+
 def answering() -> dict[int, Answering]:
     """The answers being written, of all visits, by turn."""
     return _answering(str(place()))
@@ -69,7 +82,8 @@ def ingesting() -> dict[str, Ingesting]:
 
 
 def choice() -> Choice:
-    return st.session_state.get("choice", Choice())
+    kept: Choice = st.session_state.get("choice", Choice())
+    return kept
 
 
 def chosen() -> Assistant:

@@ -49,7 +49,7 @@ def writer(choice: Choice) -> Writer:
     if choice.kind == "claude" and choice.key:
         from assistant.writers.claude import Claude
 
-        return Claude(choice.model, api_key=choice.key)
+        return Claude(choice.model, key=choice.key)
     from assistant.writers.choose import writer as named
 
     return named(choice.name)

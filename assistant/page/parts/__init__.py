@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 _SCRIPTS = {
     "answer": ("render.js", "panel.js", "draw.js", "answer.js"),
     "reader": ("render.js", "reader.js"),
@@ -18,8 +18,8 @@ _SCRIPTS = {
 
 @lru_cache(maxsize=4)
 def _code(name: str) -> tuple[str, str]:
-    css = (_HERE / "parts.css").read_text(encoding="utf-8")
-    scripts = [(_HERE / file).read_text(encoding="utf-8") for file in _SCRIPTS[name]]
+    css = (HERE / "parts.css").read_text(encoding="utf-8")
+    scripts = [(HERE / file).read_text(encoding="utf-8") for file in _SCRIPTS[name]]
     return "\n".join([f"const CSS = {json.dumps(css)};", *scripts]), css
 
 
@@ -29,11 +29,12 @@ def mount(name: str, key: str, data: dict[str, Any], *triggers: str) -> Any:
 
     script, css = _code(name)
     part = st.components.v2.component(f"footnote_{name}", js=script, css=css)
-    return part(key=key, data=data, **{f"on_{trigger}_change": _nothing for trigger in triggers})
+    listed: dict[str, Any] = {f"on_{trigger}_change": _nothing for trigger in triggers}
+    return part(key=key, data=data, **listed)
 
 
 def page_style() -> str:
-    return f"<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>"
+    return f"<style>{(HERE / 'page.css').read_text(encoding='utf-8')}</style>"
 
 
 def _nothing() -> None:

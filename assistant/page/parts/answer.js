@@ -7,7 +7,9 @@ function drawPassage(turn, passage) {
   const head = element("span", "line");
   head.append(element("span", "title", place.title), element("span", "score", `${passage.words}, ${passage.percent} %`));
   head.lastChild.title = "The chance that the answer stands in this passage, fitted on questions with known answers";
-  card.append(head, element("span", "path", place.path.join(" › ")), element("span", "start", passage.start));
+  const start = element("span", "start");
+  new Pen().inline(start, passage.start);
+  card.append(head, element("span", "path", place.path.join(" › ")), start);
   return card;
 }
 

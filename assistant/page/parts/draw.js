@@ -51,9 +51,20 @@ function doubt(turn, sentence, into, node) {
 function drawSentence(turn, into, sentence, text) {
   const node = element("span", "sentence");
   new Pen().inline(node, text);
+  finish(turn, into, sentence, node);
+}
+
+function finish(turn, into, sentence, node) {
   into.append(node);
   if (!sentence.supported) doubt(turn, sentence, into, node);
-  into.append(marks(turn, sentence));
+  if (!sentence.notes.length) return;
+  const last = sentence.supported && node.lastChild?.nodeType === Node.TEXT_NODE ? node.lastChild : null;
+  if (!last) return void into.append(marks(turn, sentence));
+  // The numbers stay on the line of the last word.
+  const space = last.data.trimEnd().lastIndexOf(" ");
+  const tail = element("span", "tail");
+  tail.append(last.splitText(space + 1), marks(turn, sentence));
+  node.append(tail);
 }
 
 function drawItems(turn, into, group) {
@@ -68,24 +79,20 @@ function drawItems(turn, into, group) {
 }
 
 function drawRows(turn, into, group) {
-  const holder = element("div");
-  const lines = group.header ? [group.header, "|--|"] : [];
-  const texts = group.sentences.map((s) => s.text.trim());
-  const given = texts.filter((text) => text !== group.header);
-  drawTable(new Pen(), holder, [...lines, ...given]);
-  const rows = [...holder.querySelectorAll(".tr:not(.head)")];
-  group.sentences
-    .filter((s) => s.text.trim() !== group.header)
-    .forEach((sentence, i) => {
-      const cell = rows[i].querySelector(".td:last-of-type") || rows[i];
-      const shown = [...cell.childNodes];
-      const node = element("span", "sentence");
-      node.append(...shown);
-      cell.append(node);
-      if (!sentence.supported) doubt(turn, sentence, cell, node);
-      cell.append(marks(turn, sentence));
-    });
-  into.append(...holder.childNodes);
+  const table = element("div", "table");
+  table.setAttribute("role", "table");
+  const header = group.header.trim();
+  const rows = group.sentences.filter((s) => !RULE.test(s.text));
+  if (header && !rows.some((s) => s.text.trim() === header)) drawRow(new Pen(), table, header, true);
+  for (const sentence of rows) {
+    drawRow(new Pen(), table, sentence.text.trim(), sentence.text.trim() === header);
+    const cells = table.lastChild.querySelectorAll(".td");
+    const cell = cells[cells.length - 1] ?? table.lastChild;
+    const node = element("span", "sentence");
+    node.append(...cell.childNodes);
+    finish(turn, cell, sentence, node);
+  }
+  into.append(scrolling(table));
 }
 
 function drawCodeOf(turn, into, group) {

@@ -132,6 +132,7 @@ function drawRow(pen, into, line, head) {
   parts.forEach((part, i) => {
     if (part !== "|" && (cell || part.trim())) return pen.inline(cell || row, part);
     pen.write(row, part, "m");
+    cell = null;
     if (part !== "|" || i > closing) return;
     cell = element("span", "td");
     cell.setAttribute("role", head ? "columnheader" : "cell");
@@ -140,11 +141,16 @@ function drawRow(pen, into, line, head) {
   into.append(row);
 }
 
-function drawTable(pen, into, lines) {
+function scrolling(table) {
   const wrap = element("div", "wide");
   wrap.tabIndex = 0;
   wrap.setAttribute("role", "group");
   wrap.setAttribute("aria-label", "Table");
+  wrap.append(table);
+  return wrap;
+}
+
+function drawTable(pen, into, lines) {
   const table = element("div", "table");
   table.setAttribute("role", "table");
   const ruled = lines.findIndex((line) => RULE.test(line));
@@ -152,8 +158,7 @@ function drawTable(pen, into, lines) {
     if (RULE.test(line)) pen.write(table, line, "m");
     else drawRow(pen, table, line, i < ruled);
   });
-  wrap.append(table);
-  into.append(wrap);
+  into.append(scrolling(table));
 }
 
 function drawCode(pen, into, lines, inCode) {

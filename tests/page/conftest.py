@@ -1,0 +1,141 @@
+"""What the tests of the page share: a small library, and a real browser before a real server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.sync import sync
+
+ROOT = Path(__file__).absolute().parents[2]
+GUIDES = Path(__file__).parent / "guides"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+).split()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shots", metavar="DIR", help="save pictures of the page's main states here")
+
+
+@pytest.fixture(scope="session")
+def small_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of the guides beside this file, made once. For reading only: `library` is a copy."""
+    place = tmp_path_factory.mktemp("small") / "library"
+    assert not sync([GUIDES], place).failed
+    return place
+
+
+@pytest.fixture
+def library(small_library: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_library, tmp_path / "library"))
+
+
+@contextmanager
+def serving(library: Path, log: Path) -> Iterator[str]:
+    """`streamlit run app.py`, as `footnote chat` runs it; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ours = {"FOOTNOTE_LIBRARY": str(library), "PYTHONPATH": str(ROOT), "HOME": str(log.parent), "OMP_NUM_THREADS": "2"}
+    env = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")} | ours
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _healthy(url, server, log)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.1)
+    raise AssertionError(f"the server did not start: {log.read_text(encoding='utf-8', errors='replace')}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright drives the browser: pip install playwright"
+    )
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def served(small_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """One server for all tests of the browser, on a library of its own; its address and the library."""
+    folder = tmp_path_factory.mktemp("served")
+    library = Path(shutil.copytree(small_library, folder / "library"))
+    with serving(library, folder / "log") as url:
+        yield url, library
+
+
+@pytest.fixture(scope="session")
+def shots(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
+    """Saves a picture of a page into the folder of --shots, if that is given."""
+    folder = request.config.getoption("--shots", default=None)
+
+    def shoot(page: Any, name: str) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return shoot
+
+
+@pytest.fixture
+def visit(chromium: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
+    """Opens the page in a browser of its own (its own cookies); what the page complains of fails the test."""
+    contexts, complaints = [], list[str]()
+
+    def open_(
+        path: str = "/", width: int = 1440, height: int = 900, dark: bool = False, url: str = "", **how: Any
+    ) -> Any:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **how
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(90_000)  # a machine that others use takes its time
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: _local(asked.url, complaints))
+        page.goto((url or served[0]) + path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def _local(url: str, complaints: list[str]) -> None:
+    if not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")):
+        complaints.append(f"the page asked for {url}")

@@ -1,0 +1,286 @@
+"""The page's logic, without a browser: what is asked, kept, shown and offered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from assistant.conversations import Conversations
+from assistant.page import feedback
+from ingest.library import Library
+
+APP = Path(__file__).absolute().parents[2] / "app.py"
+EGGS = "How many eggs does the queen lay a day in early summer?"
+WINTER = "What does a hive weigh before winter?"
+OWNER = "owner-of-these-tests"
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_(monkeypatch: pytest.MonkeyPatch, library: Path) -> Open:
+    """Opens the page on a library, as a visitor with this mark."""
+    return lambda place=library, owner=OWNER, **query: _opened(monkeypatch, place, owner, query)
+
+
+def _opened(monkeypatch: pytest.MonkeyPatch, place: Path, owner: str, query: dict[str, str]) -> AppTest:
+    monkeypatch.setenv("FOOTNOTE_LIBRARY", str(place))
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.session_state["owner"] = owner
+    for name, value in query.items():
+        app.query_params[name] = value
+    return good(app.run())
+
+
+def good(app: AppTest) -> AppTest:
+    assert not app.exception
+    return app
+
+
+def ask(app: AppTest, question: str) -> AppTest:
+    return settled(app.chat_input[0].set_value(question).run())
+
+
+def settled(app: AppTest) -> AppTest:
+    """Looks again until no answer is being written any more."""
+    for _ in range(100):
+        good(app)
+        if not any(turn["writing"] for turn in answers(app)):
+            return app
+        app.run()
+    raise AssertionError("the answer was never finished")
+
+
+def answers(app: AppTest) -> list[dict[str, Any]]:
+    """What the page was given to draw, answer by answer."""
+    found = [json.loads(part.proto.json) for part in app.get("bidi_component")]
+    return [data for data in found if "sentences" in data]
+
+
+def button(app: AppTest, key: str) -> Any:
+    return next(b for b in app.button if (b.key or "").startswith(key))
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(
+        element.value
+        for kind in ("markdown", "caption", "info", "error", "warning", "success")
+        for element in app.get(kind)
+    )
+
+
+def test_the_first_visit_offers_questions_that_the_guides_themselves_raise(open_: Open, library: Path) -> None:
+    app = open_()
+    offered = [b.label for b in app.button if (b.key or "").startswith("starter-")]
+    assert 2 <= len(offered) <= 5
+    assert "How often should a hive be inspected?" in offered or "What does a hive weigh before winter?" in offered
+    assert "Why does a loaf stay flat?" in offered
+    assert "3 guides" in texts(app)
+    button(app, "starter-").click().run()
+    assert [turn["question"] for turn in answers(app)] == [offered[0]]
+
+
+def test_an_answer_is_drawn_with_footnotes_that_hold_the_exact_words(open_: Open, library: Path) -> None:
+    [turn] = answers(ask(open_(), EGGS))
+    assert turn["status"] == "answered"
+    [number] = turn["sentences"][0]["notes"]
+    place = turn["places"][number - 1]
+    text = Library(library).text(place["document"])
+    assert text[place["start"] : place["end"]] == place["quote"]
+    assert text[place["start"] - len(place["before"]) : place["end"] + len(place["after"])] == (
+        place["before"] + place["quote"] + place["after"]
+    )
+    assert "2,000 eggs" in place["quote"]
+    assert place["path"] == ["The hive"]
+
+
+def test_what_the_guides_do_not_say_is_a_calm_state_with_headings_to_read(open_: Open) -> None:
+    [turn] = answers(ask(open_(), "How do I declare my taxes for a beehive rented abroad?"))
+    assert turn["status"] == "not_in_guides"
+    assert turn["sentences"] == []
+    assert turn["nearest"]
+    assert all(turn["places"][i]["found"] for i in turn["nearest"])
+
+
+def test_a_follow_up_shows_how_it_was_understood(open_: Open) -> None:
+    app = ask(ask(open_(), "What does a hive weigh before winter?"), "And how often should it be inspected?")
+    assert [bool(turn["understood"]) for turn in answers(app)] == [False, True]
+
+
+def test_conversations_are_kept_listed_renamed_reopened_and_deleted(open_: Open, library: Path) -> None:
+    app = ask(open_(), EGGS)
+    name = app.session_state["conversation"]
+    ask(app, WINTER)
+    app = open_()  # as after a restart
+    button(app, f"open-{name}").click().run()
+    assert [turn["question"] for turn in answers(app)] == [EGGS, WINTER]
+    assert all(turn["places"][0]["found"] for turn in answers(app))
+    next(t for t in app.text_input if t.key == f"title-{name}").set_value("Bees & $ :smile:")
+    next(b for b in app.button if b.label == "Rename").click().run()
+    assert Conversations(library).owned(OWNER)[0].title == "Bees & $ :smile:"
+    assert "\\$" in button(good(app), f"open-{name}").label
+    button(app, f"delete-{name}").click().run()
+    assert Conversations(library).owned(OWNER) == []
+    assert answers(app) == []
+
+
+def test_a_conversation_opens_by_its_address_for_its_owner_and_nobody_else(open_: Open) -> None:
+    name = ask(open_(), EGGS).session_state["conversation"]
+    assert len(answers(open_(c=name))) == 1
+    other = open_(owner="somebody-else", c=name)
+    assert answers(other) == []
+    assert not any((b.key or "").startswith("open-") for b in other.button)
+
+
+def test_asking_again_and_editing_keep_the_earlier_answer(open_: Open, library: Path) -> None:
+    app = ask(open_(), EGGS)
+    settled(button(app, "again-").click().run())
+    button(good(app), "edit-").click().run()
+    next(t for t in app.text_area).set_value(WINTER)
+    settled(next(b for b in app.button if b.label == "Ask").click().run())
+    assert [turn["question"] for turn in answers(good(app))] == [WINTER]
+    chooser = next(s for s in app.selectbox if (s.key or "").startswith("version-"))
+    assert len(chooser.options) == 3
+    chooser.set_value(1).run()
+    assert [turn["question"] for turn in answers(good(app))] == [EGGS]
+
+
+def test_an_answer_says_if_its_guide_has_changed_since(open_: Open, library: Path, tmp_path: Path) -> None:
+    from ingest.sync import sync
+
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "wasps.md").write_text("# Wasps\n\nA wasp nest holds 5,000 wasps in August. It is made of paper.\n")
+    place = tmp_path / "wasps"
+    sync([folder], place)
+    app = ask(open_(place), "How many wasps does a wasp nest hold in August?")
+    name = app.session_state["conversation"]
+    assert [p["said"] for p in answers(app)[0]["places"] if p["n"]] == [""]
+    (folder / "wasps.md").write_text(
+        "# Wasps\n\nNew first words. A wasp nest holds 5,000 wasps in August. It is made of paper.\n"
+    )
+    sync([folder], place)
+    moved = answers(open_(place, c=name))[0]["places"][0]
+    assert "changed since" in moved["said"]
+    assert moved["found"]
+    text = Library(place).text("wasps.md")
+    assert text[moved["start"] : moved["end"]] == moved["quote"]
+    (folder / "wasps.md").write_text("# Wasps\n\nA wasp nest is empty in winter.\n")
+    sync([folder], place)
+    gone = answers(open_(place, c=name))[0]["places"][0]
+    assert "no longer holds these words" in gone["said"]
+    assert (gone["quote"], gone["found"]) == (moved["quote"], False)
+    (folder / "wasps.md").unlink()
+    (folder / "other.md").write_text("# Other\n\nSomething else is here.\n")
+    sync([folder], place)
+    assert "no longer in the library" in answers(open_(place, c=name))[0]["places"][0]["said"]
+
+
+def test_a_thumb_and_a_comment_are_kept_with_the_answer(open_: Open, library: Path) -> None:
+    app = ask(open_(), EGGS)
+    app.feedback[0].set_value(0).run()
+    next(t for t in app.text_input if (t.key or "").startswith("comment-")).set_value("Too short").run()
+    [turn] = Conversations(library).turns(app.session_state["conversation"])
+    assert (turn.thumb, turn.comment) == (0, "Too short")
+
+
+def test_a_thumbs_down_becomes_a_question_that_the_evaluation_reads(open_: Open, library: Path) -> None:
+    from assistant.evaluation.questions import read
+
+    app = ask(ask(open_(), EGGS), WINTER)
+    first, turn = Conversations(library).turns(app.session_state["conversation"])
+    assert turn.answer
+    at = next(
+        (p, u)
+        for p, found in enumerate(turn.answer.passages)
+        for u, unit in enumerate(found.units)
+        if "30 kg" in feedback.unit_text(found, u)
+    )
+    file = feedback.keep(library, feedback.question(turn, [first.question], [at], ["30 kg"]))
+    feedback.keep(library, feedback.question(turn, [first.question], [at], ["30 kg (all)"]))
+    [kept] = read(file)
+    assert (kept.question, kept.history, kept.facts) == (WINTER, (EGGS,), (r"30\ kg\ \(all\)",))
+    assert kept.evidence[0].quote in Library(library).text(kept.evidence[0].document)
+    assert "30 kg" in kept.evidence[0].quote
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [("claude", "ANTHROPIC_API_KEY"), ("llama", "folder"), ("url", "http://")],
+)
+def test_a_writer_that_cannot_write_says_why_and_what_would_help(open_: Open, kind: str, what: str) -> None:
+    app = open_()
+    next(s for s in app.selectbox if s.key == "writer-kind").set_value(kind).run()
+    assert what in texts(good(app)).replace("\\", "").replace("\u200b", "")
+    app.chat_input[0].set_value(EGGS).run()
+    assert answers(good(app)) == []
+    assert app.error
+
+
+def test_a_key_for_claude_is_kept_in_memory_only(open_: Open, library: Path) -> None:
+    app = open_()
+    next(s for s in app.selectbox if s.key == "writer-kind").set_value("claude").run()
+    next(t for t in app.text_input if t.key == "writer-key").set_value("sk-secret-of-mine").run()
+    assert app.session_state["choice"].key == "sk-secret-of-mine"
+    assert "sk-secret" not in repr(app.session_state["choice"])
+    assert not [f for f in library.rglob("*") if f.is_file() and b"sk-secret" in f.read_bytes()]
+
+
+def test_a_writer_out_of_reach_is_said_and_the_passages_stay(open_: Open) -> None:
+    app = open_()
+    next(s for s in app.selectbox if s.key == "writer-kind").set_value("url").run()
+    next(t for t in app.text_input if t.key == "writer-url").set_value("http://127.0.0.1:9/v1").run()
+    [turn] = answers(ask(app, EGGS))
+    assert turn["status"] == "failed"
+    assert "127.0.0.1:9" in turn["detail"]
+    assert turn["passages"]
+
+
+def test_without_a_library_the_page_shows_how_to_make_one_and_makes_it(open_: Open, tmp_path: Path) -> None:
+    place = tmp_path / "fresh"
+    app = open_(place)
+    assert "nothing to ask yet" in texts(app)
+    assert any("starter guides" in b.label for b in app.button)
+    app.text_input[0].set_value(str(tmp_path / "nowhere"))
+    next(b for b in app.button if b.label == "Read this folder").click().run()
+    assert "nowhere" in texts(good(app))
+    guides = tmp_path / "mine"
+    guides.mkdir()
+    (guides / "tea.md").write_text("# Tea\n\nGreen tea is brewed at 80 °C for two minutes.\n")
+    (guides / "empty.md").write_text("")
+    app.text_input[0].set_value(str(guides))
+    next(b for b in app.button if b.label == "Read this folder").click().run()
+    for _ in range(300):
+        if app.chat_input:
+            break
+        app.run()
+    assert answers(ask(app, "How is green tea brewed?"))[0]["status"] == "answered"
+    assert [d.path for d in Library(place).documents()] == ["tea.md"]
+
+
+def test_a_question_that_is_too_long_is_refused_by_the_server_too(open_: Open) -> None:
+    app = ask(open_(), EGGS)
+    button(app, "edit-").click().run()
+    app.text_area[0].set_value("x" * 2001)
+    next(b for b in app.button if b.label == "Ask").click().run()
+    assert "2001" in texts(good(app))
+    assert [turn["question"] for turn in answers(app)] == [EGGS]
+
+
+def test_the_evaluation_page_shows_the_newest_report(
+    open_: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = open_()
+    button(app, "evaluation").click().run()
+    assert "No report yet" in texts(good(app))
+    for name in ("older", "newer"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "report.md").write_text(f"the {name} report")
+    app.run()
+    assert "the newer report" in app.code[0].value

@@ -1,0 +1,236 @@
+"""The page in a real browser, from outside: what a reader sees, clicks and types."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ingest.library import Library
+
+Visit = Callable[..., Any]
+Shoot = Callable[[Any, str], None]
+
+BOX = '[data-testid="stChatInputTextArea"]'
+EGGS = "How many eggs does the queen lay a day in early summer?"
+
+
+def ask(page: Any, question: str) -> Any:
+    """Asks, waits until the answer is finished, and gives its article."""
+    before = page.locator("article footer.meta").count()
+    page.locator(BOX).fill(question)
+    page.keyboard.press("Enter")
+    article = page.locator("article").nth(before)
+    article.locator("footer.meta").wait_for()
+    return article
+
+
+def marked(page: Any) -> str:
+    """The highlighted words of the open source."""
+    page.locator("#footnote-source mark").first.wait_for(state="attached")
+    return "".join(page.locator("#footnote-source mark").all_text_contents())
+
+
+def test_a_click_on_a_footnote_shows_the_quote_in_its_place(
+    visit: Visit, served: tuple[str, Path], shots: Shoot
+) -> None:
+    page = visit()
+    article = ask(page, EGGS)
+    note = article.locator(".note").first
+    sentence = article.locator(".sentence").first
+    note.click()
+    quote = marked(page)
+    text = Library(served[1]).text("bees.md")
+    assert quote in text
+    assert "2,000 eggs" in quote
+    assert quote.replace("**", "") in sentence.inner_text()
+    shown = "".join(page.locator("#footnote-source .text").all_text_contents())
+    assert shown in text, "what stands around the quote is the guide's own text"
+    assert len(shown) > len(quote) + 100
+    assert page.locator("#footnote-source .path").inner_text().endswith("The hive")
+    shots(page, "source")
+    page.locator("#footnote-source [aria-label^=Close]").click()
+    assert page.locator("#footnote-source aside").count() == 0
+
+
+def test_opening_a_footnote_asks_nothing_again(visit: Visit) -> None:
+    page = visit()
+    article = ask(page, EGGS)
+    sent: list[Any] = []
+    page.on("request", lambda asked: asked.resource_type != "font" and sent.append(asked.url))
+    page.on("websocket", lambda socket: sent.append(socket.url))
+    page.evaluate("WebSocket.prototype.send = () => { window.asked = true }")
+    before = time.perf_counter()
+    article.locator(".note").first.click()
+    marked(page)
+    assert time.perf_counter() - before < 1.0
+    assert sent == []
+    assert page.evaluate("window.asked") is None
+
+
+def test_the_first_answer_is_there_in_half_a_second_once_the_page_is_warm(visit: Visit) -> None:
+    page = visit()
+    ask(page, EGGS)
+    own = []  # what the page adds to the time that the answer itself took
+    for question in (
+        "When do drones leave the hive?",
+        "What does a hive weigh before winter?",
+        "When is linden harvested?",
+    ):
+        before = time.perf_counter()
+        article = ask(page, question)
+        took = re.search(r"([\d.]+) s", article.locator("footer.meta").inner_text())
+        assert took
+        own.append(time.perf_counter() - before - float(took[1]))
+    assert min(own) < 1.0, f"{own}: far below half a second, were this machine not shared by others"
+
+
+def test_a_hostile_guide_and_a_hostile_question_do_nothing(visit: Visit, shots: Shoot) -> None:
+    page = visit()
+    article = ask(page, "What did the attacker plant? <img src=x onerror='window.hacked=9'> $x$ :smile: **b**")
+    ask(page, "What are the planted price, the planted picture and the planted signs?")
+    for open_ in article.locator("summary").all():
+        open_.click()
+    article.locator("[data-place]").first.click()
+    page.wait_for_timeout(300)
+    page.get_by_test_id("stExpander").get_by_text(re.compile(r"^\d guides")).click()
+    page.get_by_role("button", name=re.compile("Notes on")).first.wait_for()
+    shots(page, "hostile")
+    page.get_by_role("button", name=re.compile("Notes on")).first.click()
+    page.locator(".reader-text").wait_for()
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.hacked") is None
+    assert "<script>window.hacked = 1</script>" in page.locator(".reader-text").inner_text()
+    assert page.locator(".reader-text :is(a, img, script, iframe, svg)").count() == 0
+    assert page.locator(".katex, a[href*='example.com'], img[src*='example.com'], iframe").count() == 0
+
+
+def test_what_is_drawn_is_the_text_to_the_character(visit: Visit, served: tuple[str, Path]) -> None:
+    """Every guide, read whole: hiding markup loses no character, wherever the marked words begin and end."""
+    library = Library(served[1])
+    page = visit()
+    for document, (start, end) in {"bees.md": (0, 40), "bread.md": (200, 640), "hostile.md": (500, 760)}.items():
+        text = library.text(document)
+        page.goto(f"{served[0]}/read?document={document}&start={start}&end={end}")
+        page.locator(".reader-text").wait_for()
+        assert page.locator(".reader-text").evaluate("node => node.textContent") == text
+        assert "".join(page.locator(".reader-text mark").all_text_contents()) == text[start:end]
+
+
+def test_a_reload_keeps_the_conversation_and_its_footnotes(visit: Visit) -> None:
+    page = visit()
+    ask(page, EGGS)
+    page.reload()
+    page.locator("article .note").first.click()
+    assert "2,000 eggs" in marked(page)
+    assert page.locator("article .question").inner_text() == EGGS
+
+
+def test_nobody_sees_the_conversation_of_another(visit: Visit) -> None:
+    mine, other = visit(), visit()
+    ask(mine, "What is the secret of ripe honey?")
+    address = mine.url
+    other.goto(address)
+    other.locator(BOX).wait_for()
+    other.get_by_text("Ask your guides").first.wait_for()
+    assert other.locator("article").count() == 0
+    assert "secret" not in other.locator("body").inner_text()
+    mine.reload()
+    mine.locator("article").wait_for()
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    page = visit()
+    page.wait_for_function(f"document.activeElement === document.querySelector('{BOX}')")
+    page.keyboard.type(EGGS)
+    page.keyboard.press("Enter")
+    note = page.locator("article .note").first
+    note.wait_for()
+    page.locator("article footer.meta").wait_for()
+    focused = "() => { let e = document.activeElement; while (e?.shadowRoot) e = e.shadowRoot.activeElement;"
+    focused += " return e?.className }"
+    for _ in range(60):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate(focused) == "note":
+            break
+    assert page.evaluate(focused) == "note"
+    page.keyboard.press("Enter")
+    assert marked(page)
+    assert "panel-title" in page.evaluate("document.activeElement.shadowRoot.activeElement.id")
+    page.keyboard.press("Escape")
+    assert page.locator("#footnote-source aside").count() == 0
+    assert page.evaluate(focused) == "note"
+
+
+def test_on_a_narrow_screen_nothing_runs_over_the_edge(visit: Visit, shots: Shoot) -> None:
+    page = visit(width=375, height=720)
+    article = ask(page, "Which months are acacia, linden and heather honey harvested in?")
+    wide = "() => document.documentElement.scrollWidth - innerWidth"
+    assert page.evaluate(wide) <= 0
+    shots(page, "narrow")
+    article.locator(".note").first.click()
+    marked(page)
+    box = page.locator("#footnote-source aside").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 375
+    assert box["y"] > 0, "the question stays in sight above the source"
+    assert page.evaluate(wide) <= 0
+    shots(page, "narrow-source")
+
+
+def test_an_uploaded_guide_can_be_asked_about_and_stays_in_the_librarys_folder(
+    visit: Visit, served: tuple[str, Path], tmp_path: Path
+) -> None:
+    guide = "# Sharpening chisels\n\nA bench chisel is ground at an angle of 25 degrees and honed at 30 degrees.\n"
+    page = visit()
+    page.get_by_test_id("stExpander").get_by_text(re.compile(r"^\d guides")).click()
+    file = {"name": "../../up/chisels.md", "mimeType": "text/markdown", "buffer": guide.encode()}
+    page.locator('[data-testid="stFileUploaderDropzoneInput"]').set_input_files(file)
+    page.get_by_text("1 added").first.wait_for(state="attached")
+    assert [p.name for p in served[1].glob("uploads/*")] == ["chisels.md"]
+    article = ask(page, "At what angle is a bench chisel ground and honed?")
+    article.locator(".note").first.click()
+    assert "25 degrees" in marked(page)
+    page.keyboard.press("Escape")
+    row = page.locator('[class*="st-key-guide-"]').filter(has_text="Sharpening chisels")
+    row.locator('[data-testid="stPopover"] button').click()
+    page.get_by_role("button", name="Take out of the library").click()
+    page.get_by_text("1 removed").first.wait_for(state="attached")
+    assert list(served[1].glob("uploads/*")) == []
+
+
+def test_all_text_stands_out_in_light_and_dark(visit: Visit, shots: Shoot) -> None:
+    """Text stands out from what is behind it by 4.5 to 1 at least, in light and dark."""
+    for dark in (False, True):
+        page = visit(dark=dark)
+        article = ask(page, EGGS)
+        article.locator("summary").first.click()
+        article.locator(".note").first.click()
+        marked(page)
+        shots(page, "dark" if dark else "light")
+        low = page.evaluate(CONTRAST)
+        assert low == [], low
+
+
+CONTRAST = """() => {
+  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (color) => { context.clearRect(0, 0, 1, 1); context.fillStyle = color; context.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data; return { c: [r, g, b], a: a / 255 }; };
+  const light = ({ c }) => c.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const up = (node) => node.parentElement ?? node.getRootNode().host;
+  const behind = (node) => { for (let n = node; n; n = up(n)) {
+    const color = rgb(getComputedStyle(n).backgroundColor); if (color.a > 0.98) return color; } return rgb("#fff"); };
+  const low = [];
+  const roots = [document, ...[...document.querySelectorAll("*")].map((n) => n.shadowRoot).filter(Boolean)];
+  for (const root of roots) for (const node of root.querySelectorAll("article *, aside *")) {
+    const text = [...node.childNodes].some((n) => n.data?.trim());
+    if (!text || !node.getClientRects().length) continue;
+    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) low.push(`${node.className || node.tagName}: ${ratio.toFixed(2)} ${node.textContent}`);
+  }
+  return low;
+}"""

@@ -1,0 +1,74 @@
+"""`parts/render.js`: whatever the text, what is drawn is that text, and what is marked are those characters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assistant.page import parts
+
+WORDS = "a bc word . ** * _ ` `` # ### - 1. > [ ]( ) ![x](y) <b> </b> &amp; $ \\| | 🐝 é snake_case_name 2*3*4".split()
+LINES = [" ", "\n", "\n\n", "\t", "```\n", "~~~", "---\n", "# ", "- ", "  - ", "| a | b |\n|---|---|\n| c | d |\n"]
+BITS = st.sampled_from([*WORDS, *LINES])
+TEXTS = st.lists(BITS, max_size=60).map("".join)
+
+DRAW = """([text, from, to, inCode]) => {
+  const into = document.createElement("div");
+  drawText(into, text, { from, to, inCode });
+  return [into.textContent, [...into.querySelectorAll("mark")].map((m) => m.textContent).join(""),
+          into.querySelectorAll("a, img, script, b, iframe").length];
+}"""
+
+
+@pytest.fixture(scope="module")
+def drawing(chromium: Any) -> Any:
+    page = chromium.new_page()
+    page.add_script_tag(content=(parts.HERE / "render.js").read_text(encoding="utf-8"))
+    yield page
+    page.close()
+
+
+@given(data=st.data(), text=TEXTS, in_code=st.booleans())
+@settings(max_examples=400)
+def test_no_character_is_lost_or_moved_and_the_marks_hold_the_quote(
+    drawing: Any, data: st.DataObject, text: str, in_code: bool
+) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    units = [len(text[:at].encode("utf-16-le")) // 2 for at in (start, end)]  # JavaScript counts in these
+    drawn, marked, live = drawing.evaluate(DRAW, [text, *units, in_code])
+    assert drawn == text
+    assert marked == text[start:end]
+    assert live == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**Bold** and `code` and *this*.", "Bold and code and this."),
+        ("A snake_case_name, 2 * 3 * 4 and __init__.", "A snake_case_name, 2 * 3 * 4 and __init__."),
+        ("## A heading", "A heading"),
+        ("- an item", "an item"),
+        ("| a | b |\n|---|---|\n| c | d |", "a\nb\nc\nd"),
+        ("```python\nx = 1\n```", "x = 1"),
+        ("<b>not bold</b> $x$ :smile:", "<b>not bold</b> $x$ :smile:"),
+    ],
+)
+def test_markup_is_hidden_and_everything_else_is_seen(drawing: Any, text: str, shown: str) -> None:
+    seen = drawing.evaluate(
+        """(text) => { document.body.replaceChildren(); const style = document.createElement("style");
+        style.textContent = ".m{display:none}"; const into = document.createElement("div");
+        drawText(into, text); document.body.append(style, into); return into.innerText }""",
+        text,
+    )
+    assert " ".join(seen.split()) == " ".join(shown.split())
+
+
+def test_a_paragraph_full_of_marks_is_drawn_at_once(drawing: Any) -> None:
+    timed = "(t) => { const at = performance.now(); drawText(document.body, t); return performance.now() - at }"
+    for bit in ("**a ", "**", "[", "[a](", "`", "``a` ", "*_", "|", "![](", "\\|", "- "):
+        for length in (3900, 60_000):
+            assert drawing.evaluate(timed, (bit * length)[:length]) < 2000, bit
