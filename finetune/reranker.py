@@ -1,27 +1,30 @@
 """Trains the reranker: MiniLM reads a question and a passage together and says how well the one answers the other.
 
-    python -m finetune.reranker --guides DIR --squad DIR --out assistant/reranker --minutes 60
+    python -m finetune.reranker --guides DIR --squad PATH --out assistant/reranker
 
-`--guides` is a folder of documents, `--squad` SQuAD 2.0 (`dev-v2.0.json`, or a folder with corpus.jsonl and queries.jsonl).
-The questions to the guides are made by rule (`finetune.asking`, `finetune.reranker_pairs`); no model writes any. Every five minutes
-the weights so far are written to OUT/weights.safetensors and, quantised, to OUT/model.onnx: it may be stopped at any time.
+`--guides` is a folder of documents, `--squad` SQuAD 2.0: `dev-v2.0.json`, or a folder with corpus.jsonl and
+queries.jsonl. The questions to the guides are made by rule (`finetune.reranker_questions`); no model writes any. Every
+five minutes the weights so far go to OUT/weights.safetensors and, quantised, to OUT/model.onnx, so it may be stopped at
+any time. How well it does: `python -m finetune.reranker_evaluation`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from finetune.reranker_model import CrossEncoder, Pairs
 from finetune.reranker_pairs import Group, chunks_of, from_guides, from_squad, from_tables, read_squad
+from ingest.bert import pair_model, read_safetensors
 from ingest.embed import MiniLM, packaged_folder
+from ingest.graph import Linear, rows, to_onnx
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +43,7 @@ class Settings:
     seed: int = 0
 
 
-def prepare(guides: Path | None, squad: Path | None, settings: Settings, share: float = 0.5) -> list[Group]:
+def prepare(guides: Path | None, squad: Path | None, settings: Settings, share: float) -> list[Group]:
     model, random = MiniLM(), Random(settings.seed)
     groups: list[Group] = []
     if guides:
@@ -53,95 +56,13 @@ def prepare(guides: Path | None, squad: Path | None, settings: Settings, share: 
     return groups
 
 
-class CrossEncoder:
-    """BERT over `[CLS] question [SEP] passage [SEP]`.
-
-    The score is linear in the first token's state and in the mean of all before the last layer: so the last layer has to
-    be computed for one token only, which saves a seventh of the time when it serves.
-    """
-
-    def __init__(self, start: Path | None = None) -> None:
-        import torch
-        from transformers import BertModel
-
-        self.bert = BertModel.from_pretrained(packaged_folder(), add_pooling_layer=False)
-        for module in self.bert.modules():  # one pass over the data does not overfit, and it learns faster without
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-            if hasattr(module, "dropout_prob"):
-                module.dropout_prob = 0.0
-        self.bert.config.attention_probs_dropout_prob = 0.0
-        self.head = torch.nn.Linear(2 * self.bert.config.hidden_size, 1)
-        torch.nn.init.normal_(self.head.weight, std=0.02)
-        torch.nn.init.zeros_(self.head.bias)
-        self.bert.embeddings.word_embeddings.weight.requires_grad_(
-            False
-        )  # half of the weights, and rare words stay put
-        if start:
-            self.load(start)
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        for module in (self.bert, self.head):
-            yield from (one for one in module.parameters() if one.requires_grad)
-
-    def scores(self, ids: torch.Tensor, types: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        bert = self.bert(input_ids=ids, token_type_ids=types, attention_mask=mask, output_hidden_states=True)
-        *_, before, last = (hidden.float() for hidden in bert.hidden_states)
-        weights = mask.unsqueeze(-1).float()
-        mean = (before * weights).sum(1) / weights.sum(1)
-        return self.head(torch.cat([last[:, 0], mean], dim=1)).squeeze(1)
-
-    def save(self, path: Path) -> None:
-        from safetensors.torch import save_file
-
-        tensors = {name: tensor.contiguous() for name, tensor in self.bert.state_dict().items()}
-        tensors |= {f"head.{name}": tensor.contiguous() for name, tensor in self.head.state_dict().items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
-
-    def load(self, path: Path) -> None:
-        from safetensors.torch import load_file
-
-        tensors = load_file(path)
-        self.head.load_state_dict({name: tensors.pop(f"head.{name}") for name in ("weight", "bias")})
-        self.bert.load_state_dict(tensors)
-
-
-class Pairs:
-    """Question and passage as token ids, cut to a length, padded to the longest of a batch."""
-
-    def __init__(self, max_tokens: int) -> None:
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(packaged_folder() / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens, strategy="only_second")
-
-    def batches(self, pairs: Sequence[tuple[str, str]], tokens: int) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
-        """The places of the pairs, and ids, types and mask for them: pairs of like length together."""
-        import torch
-
-        encoded = self._tokenizer.encode_batch(list(pairs))
-        order = sorted(range(len(pairs)), key=lambda place: -len(encoded[place]))
-        while order:
-            length = len(encoded[order[0]])
-            places, order = order[: max(1, tokens // length)], order[max(1, tokens // length) :]
-            rows = np.zeros((3, len(places), length), np.int64)
-            for row, place in enumerate(places):
-                one = encoded[place]
-                rows[:, row, : len(one)] = one.ids, one.type_ids, one.attention_mask
-            yield places, list(torch.from_numpy(rows))
-
-
 def loss_of(model: CrossEncoder, groups: Sequence[Group], pairs: Pairs, tokens: int) -> torch.Tensor:
     """Each passage for itself (does it hold the answer?) plus each group's right passage against its wrong ones."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
     flat = [(group.question, passage) for group in groups for passage in group.passages]
+    sizes = [len(group.passages) for group in groups]
     places, parts = [], []
     for here, (ids, types, mask) in pairs.batches(flat, tokens):
         with torch.autocast("cpu", torch.bfloat16):
@@ -152,7 +73,7 @@ def loss_of(model: CrossEncoder, groups: Sequence[Group], pairs: Pairs, tokens: 
     loss = binary_cross_entropy_with_logits(scores, labels)
     ranked = [
         cross_entropy(part.unsqueeze(0), torch.zeros(1, dtype=torch.long))
-        for group, part in zip(groups, scores.split([len(group.passages) for group in groups]), strict=True)
+        for group, part in zip(groups, torch.split(scores, sizes), strict=True)
         if group.right
     ]
     return loss + torch.stack(ranked).mean() if ranked else loss
@@ -176,7 +97,7 @@ def train(groups: Sequence[Group], out: Path, settings: Settings, start: Path | 
         for entry in optimiser.param_groups:
             entry["lr"] = rate
         loss = loss_of(model, groups[place : place + settings.groups_a_step], pairs, settings.pairs_tokens)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(model.parameters()), 1.0)
         optimiser.step()
         optimiser.zero_grad()
@@ -184,10 +105,44 @@ def train(groups: Sequence[Group], out: Path, settings: Settings, start: Path | 
         _say(f"{place + settings.groups_a_step} of {len(groups)} groups, {elapsed / 60:.1f} min, loss {mean:.3f}")
         if time.monotonic() - saved > SAVE_SECONDS:
             saved = time.monotonic()
-            model.save(out / "weights.safetensors")
-    model.save(out / "weights.safetensors")
+            _keep(model, out)
+    _keep(model, out)
     return model
+
+
+def _keep(model: CrossEncoder, out: Path) -> None:
+    model.save(out / "weights.safetensors")
+    export(out / "weights.safetensors", out / "model.onnx")
+
+
+def export(weights: Path, onnx_file: Path, linear: Linear = rows) -> None:
+    """The trained weights as the file that serves; it is whole or not there."""
+    config = json.loads((packaged_folder() / "config.json").read_text("utf-8"))
+    partial = onnx_file.with_suffix(".partial")
+    partial.write_bytes(to_onnx(pair_model(read_safetensors(weights), config, linear)).SerializeToString())
+    partial.replace(onnx_file)
 
 
 def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m finetune.reranker", description=__doc__.splitlines()[0])
+    parser.add_argument("--guides", type=Path, help="folder of documents to make questions from")
+    parser.add_argument("--squad", type=Path, help="SQuAD 2.0: its JSON file, or a folder with corpus and queries")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights.safetensors and model.onnx")
+    parser.add_argument("--share", type=float, default=0.33, help="of the guides' chunks that are asked a question")
+    parser.add_argument("--minutes", type=float, default=60.0, help="at most; one pass over all otherwise")
+    parser.add_argument("--start", type=Path, help="weights.safetensors to go on from")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    settings = Settings(minutes=options.minutes, seed=options.seed)
+    groups = prepare(options.guides, options.squad, settings, options.share)
+    if not groups:
+        parser.error("nothing to learn from: give --guides, --squad or both")
+    train(groups, options.out, settings, options.start)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,16 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
-
+from finetune.reranker_mining import Miner
 from finetune.reranker_questions import Asked, abbreviations_in, of_code, of_heading, of_row, of_sentence, sloppy
-from ingest.bert import Vectors
 from ingest.chunks import Chunk, chunk
 from ingest.documents import read, supported
 from ingest.embed import Embedder
@@ -98,7 +96,7 @@ def _cells(row: str) -> list[str]:
 
 
 def _group(ask: Asked, one: Chunk, others: Sequence[Chunk], random: Random) -> Group:
-    """A fact's passage without the fact is a near miss; a topic's passage must at times do without its nearest sentence."""
+    """A fact's passage without the fact is a near miss; a topic's must at times do without its nearest sentence."""
     keep = random.random()  # how much of the context the passages of this group show: some libraries have none
     text, near = one.text, []
     if ask.evidence and ask.evidence in text and len(text) > 1.6 * len(ask.evidence):
@@ -133,7 +131,7 @@ MEASURES = (
 
 
 def from_tables(chunks: Sequence[Chunk], random: Random, count: int) -> Iterator[Group]:
-    """Guides have few tables and people ask much about them: rows of real names, columns of real measures, any figures."""
+    """Guides have few tables and people ask much about them: real names, real measures, any figures."""
     text = " ".join(one.text for one in chunks)
     names = sorted(set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w{2,12}\b|\b[A-Z]{2,5}-?\d{0,3}\b", text)))
     titles = sorted({one.title for one in chunks})
@@ -222,53 +220,3 @@ def from_squad(squad: Squad, model: Embedder, random: Random) -> list[Group]:
         question = sloppy(query["text"], {}, random) if random.random() < 0.5 else query["text"]
         groups.append(Group(question, tuple(passages), int(query["answerable"])))
     return groups
-
-
-# --- passages that look right -----------------------------------------------------------------------------------------
-
-
-class Miner:
-    """Finds, for a question, the passages nearest by vector and by words (BM25)."""
-
-    def __init__(self, passages: Sequence[str], model: Embedder) -> None:
-        self.model = model
-        self.vectors = model.embed(passages)
-        self.words = Words(passages)
-
-    def alike(self, questions: Sequence[str], dense: int = 20, lexical: int = 10) -> Iterator[list[int]]:
-        """Nearest first, from the two lists in turn, each place once."""
-        for question, vector in zip(questions, self.model.embed(questions), strict=True):
-            by_vector = best(self.vectors @ vector, dense)
-            by_words = best(self.words.scores(question), lexical)
-            yield list(dict.fromkeys(place for pair in _in_turn(by_vector, by_words) for place in pair))
-
-
-class Words:
-    """BM25 over single words, in memory."""
-
-    def __init__(self, passages: Sequence[str], k1: float = 1.2, b: float = 0.75) -> None:
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        self._counter = CountVectorizer(token_pattern=r"(?u)\b\w+\b", stop_words="english")
-        counts = self._counter.fit_transform(passages).astype(np.float32).tocsc()
-        lengths = np.asarray(counts.sum(axis=1)).ravel()
-        found = np.diff(counts.indptr)
-        rarity = np.log(1 + (len(passages) - found + 0.5) / (found + 0.5))
-        norm = k1 * (1 - b + b * lengths / max(float(lengths.mean()), 1e-9))
-        counts.data *= (k1 + 1) / (counts.data + norm[counts.indices]) * np.repeat(rarity, found)
-        self._weights = counts.tocsr()
-
-    def scores(self, question: str) -> Vectors:
-        query = self._counter.transform([question]).astype(np.float32)
-        return np.asarray((self._weights @ query.T).todense(), np.float32).ravel()
-
-
-def best(scores: Vectors, count: int) -> list[int]:
-    count = min(count, len(scores))
-    places = np.argpartition(-scores, count - 1)[:count] if count else np.empty(0, np.int64)
-    return [int(place) for place in places[np.argsort(-scores[places], kind="stable")] if scores[place] > 0]
-
-
-def _in_turn(first: Sequence[int], second: Sequence[int]) -> Iterable[Sequence[int]]:
-    for rank in range(max(len(first), len(second))):
-        yield [*first[rank : rank + 1], *second[rank : rank + 1]]

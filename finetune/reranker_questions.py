@@ -11,26 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-STOP = frozenset(
-    "a an the of in on at to for from by with and or but if as is are was were be been being it its this that these those "
-    "we you i they he she our your their there here which who what when where why how can could may might will would shall "
-    "should must do does did has have had not no than then so such also more most some any each both only very just about "
-    "into over under between through during after before above below up down out off again once let us one two".split()
-)
-GENERIC = frozenset(
-    "exercises exercise summary introduction overview references discussion discussions conclusion conclusions example "
-    "examples notes note see also further reading installation contents appendix background motivation implementation "
-    "training prediction results setup resources tips quiz usage parameters prerequisites acknowledgments license "
-    "concise dataset model data more quick start getting started next steps what's next faq miscellaneous".split()
-)
-VERBS = frozenset(
-    "add apply avoid build check choose clean combine compare compute configure convert create debug define deploy design "
-    "detect download estimate evaluate export extract fine-tune find fit generate get handle implement import improve "
-    "increase initialize initialise install keep learn load make measure merge normalize normalise optimize optimise plot "
-    "predict prepare prevent preprocess process push read reduce remove replace run sample save scale select set share "
-    "split start stop store test tokenize train transform tune understand update upload use validate visualize write".split()
-)
-AUXILIARY = r"is|are|was|were|can|could|should|will|must|does|do|has|have"
+from finetune.reranker_rules import AUXILIARY, DANGLING, GENERIC, OPENING, RULES, STOP, VERBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +92,7 @@ def of_sentence(sentence: str, random: Random) -> Iterator[Asked]:
         found = re.match(pattern, text)
         if found and all(2 < len(group) < 90 for group in found.groups()):
             groups = [_lower_first(group.strip(" ,")) for group in found.groups()]
-            for form in random.sample(forms, min(2, len(forms))):
+            for form in random.sample(forms.split(" | "), 2):
                 yield Asked(form.format(*groups), sentence, fact, "rule")
     yield from _of_figure(text, sentence, random)
     inverted = re.match(rf"((?:\S+ ){{1,5}}?)({AUXILIARY}) (?!not)(.{{10,80}}?)(?:,|;| because| which| and |$)", text)
@@ -120,37 +101,6 @@ def of_sentence(sentence: str, random: Random) -> Iterator[Asked]:
         form = random.choice(["{1} {0} {2}?", "{1} {0} {2}?", "why {1} {0} {2}?", "how {1} {0} {2}?"])
         yield Asked(form.format(subject, inverted[2], inverted[3]), sentence, False, "rule")
     yield from _keywords(words, sentence, random)
-
-
-OPENING = (
-    r"^(?:[-*•>]|\d+[.)])?\s*(?:(?:however|thus|therefore|hence|moreover|furthermore|also|so|but|and|note that|for example|"
-    r"for instance|in addition|in particular|recall that|of course|as a result|in general|typically|usually|currently|"
-    r"intuitively|unfortunately|now|then|next|finally|again|in fact|indeed|similarly|in other words|additionally),?\s+)+"
-)
-DANGLING = frozenset(
-    "this it these that those there here in to we since while as if when where once what how why they he she you for with "
-    "after before by at on from because although though given let our first second unlike like both all".split()
-)
-RULES: Sequence[tuple[str, Sequence[str], bool]] = (
-    (
-        r"(?:An? |The )?((?:[\w\-()]+ ){1,5}?)(?:is|are) (?:an?|the|one of|defined as|simply|a type|used when) ",
-        ["what is {}?", "what does {} mean?", "define {}", "{} definition", "whats {}", "what do we mean by {}", "{} meaning"],
-        False,
-    ),
-    (r"(?!This|It|That|These)(.{12,80}?),? because (.{10,})", ["why {0}?", "why is it that {0}", "what is the reason that {0}?"], True),
-    (r"(?:In order to|To) ([a-z]+ .{5,70}?),", ["how do I {}?", "how to {}", "how can we {}?", "what do I need to {}"], False),
-    (r".{3,50} (?:is|are|can be) used (?:to|for) (.{6,70})", ["what is used for {}?", "what can I use to {}?"], False),
-    (r"(.{3,40}?) (?:is|are|can be) used (?:to|for) .{6,70}", ["what is {} used for?", "when do I use {}?"], True),
-    (r"(?:.{0,20} )?((?:\w+ ){1,3})such as .{4,}", ["examples of {}", "what are some {}?", "which {} are there?"], False),
-    (r"If (.{8,70}?), .{10,}", ["what if {}?", "what happens if {}?", "what should I do when {}?"], True),
-    (r"When (.{8,70}?), .{10,}", ["what happens when {}?", "what to do when {}?"], True),
-    (r"Unlike ((?:\S+ ){1,5}?), ((?:\S+ ){1,4}?).{10,}", ["how is {1} different from {0}?", "{0} vs {1}"], False),
-    (r"(?:The )?(?:main |key |biggest )?(advantage|disadvantage|benefit|drawback|problem|goal|purpose|idea)s? of (.{4,60}?) (?:is|are) ",
-     ["what is the {0} of {1}?", "{1} {0}", "what are the {0}s of {1}?"], True),
-    (r"(?:It is|You should|We recommend|Make sure|It's) (?:\w+ )?to ([a-z]+ .{8,70})", ["should I {}?", "when should I {}?"], False),
-    (r"(?:The )?(.{5,60}?) (?:depends on|is determined by|is controlled by) .{5,}", ["what does {} depend on?", "what controls {}?"], True),
-    (r"(.{5,60}?) (?:leads to|causes|results in|helps?|improves|reduces) (.{5,70})", ["what does {0} do?", "what {1}?", "effect of {0}"], True),
-)  # fmt: skip
 
 
 def _of_figure(text: str, sentence: str, random: Random) -> Iterator[Asked]:
@@ -222,7 +172,7 @@ def of_code(code: str, section: str, random: Random) -> Iterator[Asked]:
 
 
 def sloppy(question: str, abbreviations: dict[str, str], random: Random) -> str:
-    """As it is typed: often without capitals and question mark, with short forms, sometimes with a slip of the finger."""
+    """As it is typed: often without capitals and question mark, with short forms, now and then with a slip."""
     for long, short in abbreviations.items():
         if long in question.lower() and random.random() < 0.5:
             question = re.sub(re.escape(long), short, question, flags=re.I)

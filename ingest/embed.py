@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ingest.bert import Vectors, cores, open_session, read_safetensors, run_each, sentence_model
+from ingest.bert import read_safetensors, sentence_model
 from ingest.errors import FootnoteError
+from ingest.graph import Vectors, cores, open_session, run_each
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
