@@ -22,9 +22,13 @@ class Example:
     kind: str
     question: str
     sections: tuple[tuple[str, str], ...]
-    prompt: list[dict[str, Any]]
+    request: Request  # as `Assistant` makes it
     answer: str
     places: tuple[Place, ...] = ()  # that the answer cites
+
+    @property
+    def prompt(self) -> list[dict[str, Any]]:
+        return messages(self.request)
 
     def to_json(self) -> dict[str, Any]:
         return {"prompt": self.prompt, "completion": [{"role": "assistant", "content": self.answer}]}
@@ -35,11 +39,11 @@ def answered(idea: Idea, passages: Sequence[Passage], kind: str = "") -> Example
     answer = written(idea.lines, passages)
     if not answer or not proved(answer, passages, idea.places):
         return None
-    return Example(kind or idea.kind, idea.question, idea.sections, _prompt(idea, passages), answer, idea.places)
+    return Example(kind or idea.kind, idea.question, idea.sections, _request(idea, passages), answer, idea.places)
 
 
 def refused(idea: Idea, passages: Sequence[Passage], kind: str = "missing") -> Example:
-    return Example(kind, idea.question, idea.sections, _prompt(idea, passages), NOT_IN_GUIDES)
+    return Example(kind, idea.question, idea.sections, _request(idea, passages), NOT_IN_GUIDES)
 
 
 def written(lines: Sequence[Line], passages: Sequence[Passage]) -> str:
@@ -78,10 +82,10 @@ def proved(answer: str, passages: Sequence[Passage], places: Sequence[Place]) ->
     return all(s.supported and s.footnotes for s in draft.sentences) and notes == set(places)
 
 
-def _prompt(idea: Idea, passages: Sequence[Passage]) -> list[dict[str, Any]]:
+def _request(idea: Idea, passages: Sequence[Passage]) -> Request:
     """As `Assistant` asks: the question with the one that it leans on."""
     question = understand(idea.question, [turn.question for turn in idea.history]).text
-    return messages(Request(question, tuple(passages), idea.history))
+    return Request(question, tuple(passages), idea.history)
 
 
 def _marked(text: str, marks: str) -> str:
