@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,13 @@ from assistant.decide import decision_features
 from assistant.evaluation.statistics import wilson
 from assistant.evidence import unit_features
 from assistant.followups import understand
-from assistant.ranking import Features, Mode, chance, diverse, logit
+from assistant.ranking import Mode, chance, diverse, logit
 from assistant.rerank import WEIGHTS
 from assistant.retrieve import DIVERSITY, RERANKED, Found, Retriever, as_passage, open_embedder
 from ingest.library import Library
+
+if TYPE_CHECKING:
+    from assistant.ranking import Features
 
 FILE = Path(__file__).parent.parent / "calibration.json"
 COVERAGE = 0.92  # of the answerable questions of the fit half that the strict threshold answers
