@@ -7,10 +7,10 @@ waiting for the same batch and pays nothing twice.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter, sleep
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -39,24 +39,24 @@ def generate_batch(
     folder: Path,
     say: Callable[[str], None],
     *,
-    poll: float = POLL,
+    poll: float | None = None,
 ) -> Outcome:
     """Send what is to be asked as one batch, wait for it, and make predictions of what comes back."""
     from assistant.answer import Assistant
     from assistant.writers.claude import Claude
 
-    started = time.perf_counter()
+    started = perf_counter()
     writer = assistant.writer
     assert isinstance(writer, Claude)
     if not questions:
         return Outcome(0, 0, 0.0)
-    messages = _wait(writer, _begun(assistant, writer, model, questions, folder, say), say, poll)
+    messages = _wait(writer, _begun(assistant, writer, model, questions, folder, say), say, poll or POLL)
     answers = [_predict(Assistant, assistant, writer, model, question, messages) for question in questions]
     for prediction in answers:
         log.add(prediction)
     _forget(folder, model)
     failed, dollars = sum(p.failed for p in answers), sum(map(cost, answers))
-    return Outcome(len(answers), failed, dollars, 0, time.perf_counter() - started)
+    return Outcome(len(answers), failed, dollars, 0, perf_counter() - started)
 
 
 def _begun(
@@ -95,7 +95,7 @@ def _wait(writer: Claude, batch_id: str, say: Callable[[str], None], poll: float
         if (line := f"{counts.processing} being answered, {counts.succeeded} done") != before:
             say(f"batch {batch_id}: {line}")
         before = line
-        time.sleep(poll)
+        sleep(poll)
     found: Messages = {}
     for each in _said(lambda: client.messages.batches.results(batch_id)):
         result = each.result

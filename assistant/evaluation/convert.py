@@ -83,7 +83,7 @@ def _judgements(file: Path) -> dict[str, list[str]]:
 def _squad(file: Path) -> Converted:
     """Each article becomes a document. The evidence is the sentence in which the answer stands."""
     try:
-        articles = json.loads(file.read_text(encoding="utf-8"))["data"]
+        articles = list(json.loads(file.read_text(encoding="utf-8"))["data"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FootnoteError(f"{file} is not a SQuAD file ({error}): give one with `data`, or a BEIR folder") from error
     names, texts, questions = _Names(), {}, []

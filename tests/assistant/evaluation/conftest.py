@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from assistant.cli import main
 from ingest.sync import sync
-from tests.assistant.evaluation.making import GUIDES, write_questions
-
-Evaluate = Callable[..., int]
+from tests.assistant.evaluation.claudes import Claude
+from tests.assistant.evaluation.making import GUIDES, Evaluate, write_questions
+from tests.assistant.loopback import Loopback
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +37,11 @@ def evaluate(small_library: Path, small_questions: Path) -> Evaluate:
         return main(["evaluate", *first, "--library", str(small_library), *map(str, options)])
 
     return run
+
+
+@pytest.fixture
+def claude(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> Claude:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
+    monkeypatch.setattr("assistant.evaluation.batches.POLL", 0.01)
+    return Claude(loopback)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from assistant.evaluation.predictions import Prediction
 from assistant.evaluation.questions import Evidence, Question
 from assistant.records import Answer, Footnote, Sentence, Status
 from assistant.retrieve import Passage
+
+Evaluate = Callable[..., int]  # `footnote evaluate` on the small library; gives its exit status
 
 GUIDES = {
     "trees.md": "# Trees\n\n## Depth\n\nA random forest of Greentown is grown to a depth of 12 levels. "

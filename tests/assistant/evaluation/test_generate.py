@@ -18,8 +18,7 @@ from assistant.evaluation.predictions import Log, Prediction
 from assistant.evaluation.questions import Question
 from assistant.evaluation.run import Bar
 from ingest.errors import WriterError
-from tests.assistant.evaluation.conftest import Evaluate
-from tests.assistant.evaluation.making import answer, many, predicted, write_questions
+from tests.assistant.evaluation.making import Evaluate, answer, many, predicted, write_questions
 
 ASKED = [Question(f"q{n}", "fact", f"{n}?", facts=("x",)) for n in range(20)]
 

@@ -15,8 +15,7 @@ from assistant.evaluation.curves import curve, reliability
 from assistant.evaluation.questions import Question
 from assistant.evaluation.report import in_brief, write_report
 from assistant.evaluation.summary import Summary, summarise
-from tests.assistant.evaluation.conftest import Evaluate
-from tests.assistant.evaluation.making import answer, evidence, many, note, passage, predicted
+from tests.assistant.evaluation.making import Evaluate, answer, evidence, many, note, passage, predicted
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=y> | ](http://evil) `*x*` \x1b[31m\u202e"
 

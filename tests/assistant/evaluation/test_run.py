@@ -13,8 +13,7 @@ from assistant.cli import main
 from assistant.evaluation import predictions
 from assistant.evaluation.predictions import Log
 from ingest.sync import sync
-from tests.assistant.evaluation.conftest import Evaluate
-from tests.assistant.evaluation.making import GUIDES, many, write_questions
+from tests.assistant.evaluation.making import GUIDES, Evaluate, many, write_questions
 from tests.conftest import ROOT
 
 
