@@ -17,7 +17,7 @@ _END = re.compile(
     re.VERBOSE,
 )
 _LOWER_START = re.compile(r"""\s+["'“‘(\[]*[a-z]""")
-_IDENTIFIER = re.compile(r"""\s+["'“‘(\[]*(?:[a-z]+[A-Z_\d]|[a-z]+\()""")
+_IDENTIFIER = re.compile(r"""\s+["'“‘(\[]*(?:[a-z]+[A-Z_\d]|[a-z]+\(|[a-z]{2,}\.[a-z]{2,})""")
 _LAST_WORD = re.compile(r"""[^\s("'“‘\[]+$""")
 
 

@@ -73,7 +73,7 @@ def _of(match: re.Match[str]) -> Iterator[str]:
     word = match.group()
     parts = [piece for part in _PARTS.split(word) for piece in part.split("_") if piece]
     if len(parts) > 1:
-        yield "".join(parts).lower() if "_" not in word else re.sub(r"[^\w]", "", word).lower()
+        yield stem("".join(parts).lower()) if "_" not in word else re.sub(r"[^\w]", "", word).lower()
     for part in parts:
         camel = _CAMEL.findall(part)
         yield stem(part.lower())
