@@ -121,7 +121,7 @@ def answers(llama: Path) -> dict[str, list[Text | Cite | Stop]]:
     found: dict[str, list[Text | Cite | Stop]] = {}
     for start in range(0, len(attacks), 8):
         batch = attacks[start : start + 8]
-        found |= zip(batch, writer.write_batch([planted(attack[:200]) for attack in batch]), strict=True)
+        found |= zip(batch, writer.write_batch([planted(attack[:120]) for attack in batch]), strict=True)
     return found
 
 

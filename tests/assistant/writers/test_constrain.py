@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import torch
@@ -58,9 +59,14 @@ def uncited(text: str, over: bool) -> list[str]:
     return [sentence for sentence in bare if sentence.strip(" .,;:!?…)]}»*_\"'”’") and not sentence.endswith(":")]
 
 
-@pytest.mark.parametrize("seed", range(120))
+@cache
+def random_text(seed: int) -> tuple[str, bool]:
+    return write(scores_of(seed), PASSAGES)
+
+
+@pytest.mark.parametrize("seed", range(100))
 def test_random_scores_give_only_valid_ids_and_no_sentence_without_one(seed: int) -> None:
-    text, over = write(scores_of(seed), PASSAGES)
+    text, over = random_text(seed)
     cites = [event for event in parse([text], PASSAGES) if isinstance(event, Cite)]
     assert not [cite.invalid for cite in cites if cite.invalid]
     assert uncited(text, over) == []
@@ -68,11 +74,11 @@ def test_random_scores_give_only_valid_ids_and_no_sentence_without_one(seed: int
 
 
 def test_the_random_texts_try_what_could_go_wrong() -> None:
-    texts = [write(scores_of(seed), PASSAGES) for seed in range(120)]
+    texts = [random_text(seed) for seed in range(100)]
     assert sum(over for _, over in texts) > 10
     together = "\n".join(text for text, _ in texts)
     cites = [event for event in parse([together], PASSAGES) if isinstance(event, Cite)]
-    assert len(cites) > 60
+    assert len(cites) > 50
     assert len({unit for cite in cites for unit in cite.units}) > 10
     assert "```" in together
     assert re.search(r"`[^`\n]+`", together)
