@@ -10,30 +10,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from finetune import checks, memory, watch
 from finetune.card import adapter_card, digest
+from finetune.material import Material
+from finetune.material import material as read_material
 from finetune.recipe import Recipe
-from finetune.tokens import Conversation, Encoded, conversations, encoded, ends_of, with_template
+from finetune.tokens import Conversation, conversations
 from ingest.errors import FootnoteError
 
 SETTINGS, FINISHED, CHECKPOINTS = "settings.json", "finished.json", "checkpoints"
 KEPT = 2  # checkpoints: the last and the best
-
-
-@dataclass(frozen=True)
-class Material:
-    """The data as tokens, with the tokenizer and the tokens that end an answer."""
-
-    tokenizer: Any
-    ends: frozenset[int]
-    train: list[Encoded]
-    eval: list[Encoded]
-    length: int
 
 
 def train(recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -48,7 +39,7 @@ def train(recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Pat
         say(f"{recipe.out} is finished already; --model llama:{recipe.out} answers with it")
         return recipe.out
     gpu = checks.device(shape, recipe.base, recipe.cpu)
-    material = _material(recipe, rows, held_out, int(config.get("max_position_embeddings", 4096)))
+    material = read_material(recipe, rows, held_out, int(config.get("max_position_embeddings", 4096)))
     needed = memory.training(shape, recipe, material.length, gpu=gpu)
     checks.memory(needed, recipe, material.length, gpu)
     say(f"{len(rows)} examples of up to {material.length} tokens; training takes about {needed}")
@@ -94,22 +85,6 @@ def last_checkpoint(folder: Path) -> str | None:
         except (ValueError, KeyError):
             continue  # it was being written when the run was killed
     return max(found)[1] if found else None
-
-
-def _material(recipe: Recipe, rows: Sequence[Conversation], held_out: Sequence[Conversation], room: int) -> Material:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(recipe.base)
-    except (OSError, ValueError, KeyError) as error:
-        raise FootnoteError(f"{recipe.base} has no tokenizer: --base FOLDER with tokenizer.json in it") from error
-    with_template(tokenizer)
-    ends = ends_of(recipe.base, tokenizer)
-    taught, checked = ([encoded(tokenizer, row, ends) for row in part] for part in (rows, held_out))
-    if not taught:
-        raise FootnoteError(f"{recipe.data} has no examples: footnote finetune dataset --out {recipe.data}")
-    length = checks.lengths([len(e.input_ids) for e in (*taught, *checked)], recipe.max_length, room)
-    return Material(tokenizer, ends, taught, checked, length)
 
 
 def _trainer(recipe: Recipe, material: Material, gpu: bool) -> Any:

@@ -8,6 +8,7 @@ footnote evaluate corpus/questions.jsonl --out runs/now --against runs/today --m
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from importlib import import_module
 from pathlib import Path
 
 from ingest.errors import FootnoteError
@@ -50,11 +51,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     other = parser.add_argument_group("instead of a question set")
     other.add_argument("--convert", type=Path, metavar="SOURCE", help="a BEIR folder or a SQuAD file, into --out")
     other.add_argument("--log", type=Path, metavar="FILE", help="report on the questions that were logged in real use")
+    other.add_argument("--domain-check", action="store_true", help="what local models know without any guide")
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(args: Namespace) -> int:
     """Exit status 0, 1 where something did not hold or was not finished, 2 for options that do not go together."""
+    if args.domain_check:
+        import_module("finetune.domain_check").run(args.models, args.out)  # by name: finetune leans on this package
+        if not args.questions:
+            return 0
     _check(args)
     if args.convert:
         from assistant.evaluation.convert import convert
