@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.decide import Verdict, decide
-from assistant.evidence import score_units
+from assistant.evidence import unit_features, weigh
 from assistant.followups import understand
 from assistant.proving import Draft
 from assistant.records import Answer, Passages, Proved, Sentence, Status, Written
@@ -87,9 +87,9 @@ class Assistant:
         """All that a writer is given, and whether it is asked at all."""
         found = self.retriever.find(understand(question, _questions(history)), PASSAGES)
         embedder = open_embedder(self.library.meta("embedder_name"))
-        evidence = score_units(found, embedder, self.retriever.reranker)
+        evidence = weigh(found, unit_features(found, embedder, self.retriever.reranker))
         verdict = decide(found, evidence, strict=self._name() == "quotes")
-        return Request(found.understood.text, found.passages, _turns(history), evidence), verdict
+        return Request(found.understood.text, found.passages, _turns(history), evidence.chances), verdict
 
     def as_retriever(self, k: int = 10) -> BaseRetriever:
         """A LangChain retriever over this library."""

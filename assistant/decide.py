@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from assistant.expects import expected, holds
+from assistant.evidence import Evidence, unit_text
+from assistant.measures import asked, missing_places
 from assistant.plain import neutralise
 from assistant.ranking import calibration, chance
 from assistant.retrieve import Found
 from ingest.words import terms
 
 LOOKED_AT = 3  # passages in which the question's words may stand
-
-Evidence = tuple[tuple[float, ...], ...]
+NEVER = 6.0  # of log-odds: what a measure costs that no unit gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Verdict:
 
 def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
     """`strict` is for the quoting writer; a model reads the passages and may still say that they do not answer."""
-    if not found.passages:
+    if not evidence.flat.size:
         return Verdict(False, 0.0, f"Looked for {_sought(found)}; nothing in the library comes near it.")
     features = decision_features(found, evidence)
     likely = float(chance({name: np.array([value]) for name, value in features.items()}, found.mode, "answer")[0])
@@ -39,27 +40,26 @@ def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
 
 
 def decision_features(found: Found, evidence: Evidence) -> dict[str, float]:
-    """What tells an answerable question from a near miss."""
-    tops = [p.score for p in found.passages[:3]]
-    units = sorted((score for passage in evidence for score in passage), reverse=True)
-    nearby = _nearby(found)
-    weights = found.query.weights
-    absent = [weight for term, weight in weights.items() if not found.query.has(term, nearby)]
-    features = {name: float(column[0]) for name, column in found.features.items()}
-    kinds = expected(found.understood.question) - {"list"}
-    best = max(((s, r, i) for r, p in enumerate(evidence) for i, s in enumerate(p)), default=(0.0, 0, 0))
-    text = _unit(found, best[1], best[2]) if units else ""
+    """What tells an answerable question from a near miss, which is about the right thing and does not say this."""
+    question, query = found.understood.text, found.query
+    units = [(unit_text(p, u), f"{p.section}\n{p.header}") for p in found.passages for u in p.units]
+    chances = evidence.flat + 1e-6
+    best = int(chances.argmax())
+    measures = asked(found.understood.question)
+    gives = np.array([all(m.given(text, beside) for m in measures) for text, beside in units])
+    close = set(terms("\n".join(units[best])))
+    read = [name for name in ("cosine", "reranker") if name in evidence.features]
     return {
-        "top": float(np.log(tops[0] + 1e-6)),
-        "margin": tops[0] - tops[-1],
-        "unit": float(np.log((units or [0.0])[0] + 1e-6)),
-        "cosine": features.get("cosine", 0.0),
-        "anywhere": features.get("anywhere", 0.0),
-        "absent": sum(absent) / found.query.total,
-        "rarest_absent": max(absent, default=0.0) / max(weights.values(), default=1.0),
-        "fits": sum(holds(k, text, found.understood.question) for k in kinds) / len(kinds) if kinds else 1.0,
-        "short": float(len(weights) <= 2),
-    } | ({"reranker": features["reranker"]} if found.mode == "reranked" else {})
+        **{name: float(found.features[name].max()) for name in read},
+        **{f"best_unit_{name}": float(evidence.features[name][best]) for name in read},
+        "unit_cosine": float(evidence.features["cosine"].max()),
+        "unit": math.log(chances[best]),
+        "measured": float(bool(measures)),
+        "measure_missing": min(NEVER, math.log(chances[best] / max((chances * gives).max(), 1e-9))),
+        "place_missing": float(bool(missing_places(question, _text(found)))),
+        "unknown": len(query.unknown) / max(1, len(query.weights)),
+        "elsewhere": sum(w for term, w in query.weights.items() if not query.has(term, close)) / query.total,
+    }
 
 
 def missing_words(found: Found) -> list[str]:
@@ -74,12 +74,11 @@ def missing_words(found: Found) -> list[str]:
 
 
 def _nearby(found: Found) -> set[str]:
-    return {t for p in found.passages[:LOOKED_AT] for t in terms(f"{p.title}\n{p.section}\n{p.header}\n{p.text}")}
+    return set(terms(_text(found)))
 
 
-def _unit(found: Found, passage: int, unit: int) -> str:
-    p = found.passages[passage]
-    return p.text[p.units[unit].start - p.start : p.units[unit].end - p.start]
+def _text(found: Found) -> str:
+    return "\n".join(f"{p.title}\n{p.section}\n{p.header}\n{p.text}" for p in found.passages[:LOOKED_AT])
 
 
 def _sought(found: Found) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from ingest.chunks import Unit
 from ingest.words import terms
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from assistant.ranking import Features
     from assistant.rerank import Reranker
     from ingest.embed import Embedder
@@ -68,8 +71,18 @@ def _row(query: Query, asked: frozenset[str], question: str, p: Passage, rank: i
     }
 
 
-def score_units(found: Found, embedder: Embedder, reranker: Reranker | None) -> tuple[tuple[float, ...], ...]:
-    """The chance of each unit of each passage to be (part of) the answer."""
-    features = unit_features(found, embedder, reranker)
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How likely each unit of each passage is to be (part of) the answer, and what that rests on, unit by unit."""
+
+    chances: tuple[tuple[float, ...], ...]
+    features: Features
+
+    @property
+    def flat(self) -> NDArray[np.float64]:
+        return np.array([chance for passage in self.chances for chance in passage])
+
+
+def weigh(found: Found, features: Features) -> Evidence:
     chances = iter(chance(features, found.mode, "unit").tolist() if features else ())
-    return tuple(tuple(next(chances) for _ in p.units) for p in found.passages)
+    return Evidence(tuple(tuple(next(chances) for _ in p.units) for p in found.passages), features)

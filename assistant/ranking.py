@@ -35,6 +35,7 @@ class Query:
 
     weights: Mapping[str, float]
     alternatives: Mapping[str, Sequence[tuple[str, ...]]]  # term -> other ways to say it, each one or more terms
+    unknown: frozenset[str] = frozenset()  # terms that stand nowhere in the library
 
     @property
     def total(self) -> float:

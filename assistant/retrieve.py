@@ -154,7 +154,7 @@ class Retriever:
         chunks = max(self.library.count(), 1)
         weights = {t: rarity(frequencies[t], chunks) * (1.0 if t in own else TOPIC_WEIGHT) for t in [*own, *topic]}
         alternatives = {t: forms for t in weights if (forms := self._alternatives().get(t))}
-        return Query(weights, alternatives)
+        return Query(weights, alternatives, frozenset(t for t, frequency in frequencies.items() if not frequency))
 
     def _alternatives(self) -> dict[str, list[tuple[str, ...]]]:
         """Abbreviations and their long forms, as the library's own documents explain them."""
