@@ -1,0 +1,18 @@
+"""All benches, or one of them with its options: python -m tests.bench [ingest|retrieval] [OPTIONS]"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+PARTS = ("ingest", "retrieval")
+
+
+def main(argv: list[str]) -> None:
+    chosen = [part for part in PARTS if argv[:1] == [part]]
+    for part in chosen or PARTS:
+        import_module(f"tests.bench.{part}").main(argv[1:] if chosen else [])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
