@@ -84,22 +84,3 @@ def chance(features: Mapping[str, NDArray[np.float64]], mode: Mode, model: str) 
         (weights[name] * features[name] for name in weights if name != "bias"), start=np.float64(weights["bias"])
     )
     return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(total))))
-
-
-def logit(chances: NDArray[np.float64]) -> NDArray[np.float64]:
-    clipped = np.clip(chances, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(clipped / (1 - clipped)))
-
-
-def diverse(scores: NDArray[np.float64], documents: Sequence[str], k: int, penalty: float) -> list[int]:
-    """The best k rows, best first; one more from a document that was chosen before has to be better by `penalty`."""
-    chosen: list[int] = []
-    taken: dict[str, int] = {}
-    left = np.asarray(scores, dtype=np.float64).copy()
-    for _ in range(min(k, len(left))):
-        lowered = left - penalty * np.array([min(taken.get(d, 0), 2) for d in documents])
-        best = int(np.argmax(lowered))
-        chosen.append(best)
-        taken[documents[best]] = taken.get(documents[best], 0) + 1
-        left[best] = -np.inf
-    return chosen

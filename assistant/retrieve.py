@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assistant.followups import Understood, understand
-from assistant.ranking import Query, chance, diverse, fused, lexical, logit, rarity
+from assistant.ranking import Query, chance, fused, lexical, rarity
 from ingest.chunks import Chunk, Unit
 from ingest.errors import LibraryError
 from ingest.words import content_terms, terms
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 CANDIDATES = 60  # from each of the two first stages
 RERANKED = 20  # that the reranker reads
 SURE, CLEAR = 0.9, 0.5  # it is not asked where the first is this likely and this far ahead of the second
-DIVERSITY = 0.4  # of log-odds: another passage of the same guide has to be this much better than one of another guide
 MOST_TERMS = 40  # of a question that are looked for
 TOPIC_WEIGHT = 0.5  # of a term that comes from an earlier question
 
@@ -100,7 +99,7 @@ class Retriever:
             candidates, scores = self.reread(candidates)
         else:
             mode, scores = "plain", first
-        best = diverse(logit(scores), [chunk.document for chunk in candidates.chunks], k, DIVERSITY)
+        best = np.argsort(-scores, kind="stable")[:k]
         passages = tuple(as_passage(candidates.chunks[i], float(scores[i])) for i in best)
         return Found(understood, candidates.query, passages, {n: f[best] for n, f in candidates.features.items()}, mode)
 

@@ -25,9 +25,9 @@ from assistant.decide import decision_features
 from assistant.evaluation.statistics import wilson
 from assistant.evidence import unit_features, weigh
 from assistant.followups import understand
-from assistant.ranking import Mode, chance, diverse, logit
+from assistant.ranking import Mode, chance
 from assistant.rerank import WEIGHTS
-from assistant.retrieve import DIVERSITY, RERANKED, Found, Retriever, as_passage, open_embedder
+from assistant.retrieve import RERANKED, Found, Retriever, as_passage, open_embedder
 from ingest.library import Library
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Fitting:
         """As `Retriever.find`, with the reranker always or never."""
         c = self.candidates[question["id"]]
         scores = chance(c.features, self.mode, "chunk")
-        best = diverse(logit(scores), [chunk.document for chunk in c.chunks], PASSAGES, DIVERSITY)
+        best = np.argsort(-scores, kind="stable")[:PASSAGES]
         passages = tuple(as_passage(c.chunks[i], float(scores[i])) for i in best)
         return Found(c.understood, c.query, passages, {n: f[best] for n, f in c.features.items()}, self.mode)
 

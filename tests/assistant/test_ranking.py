@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assistant.ranking import Query, diverse, fused, lexical, rarity
+from assistant.ranking import Query, fused, lexical, rarity
 from ingest.library import Words
 
 
@@ -30,13 +30,3 @@ def test_words_overrule_a_small_difference_in_meaning_only_when_most_of_them_are
     cosine = np.array([0.50, 0.58])
     assert np.argmax(fused(cosine, np.array([1.0, 0.0]), np.array([1.0, 0.0]))) == 0
     assert np.argmax(fused(cosine, np.array([0.2, 0.0]), np.array([0.2, 0.0]))) == 1
-
-
-def test_another_guide_goes_first_where_two_passages_are_as_good() -> None:
-    scores = np.array([2.0, 1.9, 1.8])
-    assert diverse(scores, ["a", "a", "b"], 3, penalty=0.4) == [0, 2, 1]
-    assert diverse(scores, ["a", "a", "b"], 3, penalty=0.0) == [0, 1, 2]
-
-
-def test_more_is_asked_for_than_there_is() -> None:
-    assert diverse(np.array([0.1]), ["a"], 5, penalty=0.4) == [0]

@@ -26,10 +26,10 @@ def test_every_passage_is_its_documents_text_to_the_character(guide: Assistant) 
         assert all(passage.start <= unit.start < unit.end <= passage.end for unit in passage.units)
 
 
-def test_passages_come_best_first_up_to_the_guides_taking_turns_and_scores_are_chances(guide: Assistant) -> None:
+def test_passages_come_best_first_and_scores_are_chances(guide: Assistant) -> None:
     scores = [passage.score for passage in guide.search("what is overfitting", k=10)]
     assert all(0.0 <= score <= 1.0 for score in scores)
-    assert scores[0] == max(scores)
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_k_is_how_many_there_are_at_most(guide: Assistant) -> None:
@@ -93,5 +93,3 @@ def test_a_reader_sees_what_was_ingested_after_it_was_opened(tmp_path: Path) -> 
     (tmp_path / "b.md").write_text("# Owls\n\nOwls turn their heads by 270 degrees.")
     sync([tmp_path / "b.md"], tmp_path / "library")
     assert guide.search("how far do owls turn their heads")[0].document == "b.md"
-
-
