@@ -1,4 +1,4 @@
-"""Has tuning cost a model what it knew? Forty multiple-choice questions on machine learning, answered without any guide.
+"""Has tuning cost a model what it knew? Forty multiple-choice questions on machine learning, asked without any guide.
 
     footnote evaluate --domain-check --model llama:BASE --model llama:TUNED
 
