@@ -64,7 +64,7 @@ class FullText:
         chosen, touched = list[str](), 0
         for term in sorted((t for t in frequencies if frequencies[t]), key=lambda t: frequencies[t]):
             touched += frequencies[term]
-            if chosen and touched > MOST_POSTINGS:
+            if touched > MOST_POSTINGS:
                 break
             chosen.append(term)
         return chosen
