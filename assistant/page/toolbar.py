@@ -104,10 +104,20 @@ def _seen(turn: Turn, turns: list[Turn]) -> None:
         for t in turns
         if t.place < turn.place
     )
-    said = messages(Request(answer.understood or answer.question, answer.passages, earlier))
-    for message in said if answer.model != "quotes" else said[1:]:
-        st.caption(message["role"])
-        st.code(message["content"], language=None, wrap_lines=True)
+    request = Request(answer.understood or answer.question, answer.passages, earlier)
+    st.code(_said(answer.model, request), language=None, wrap_lines=True)
+
+
+def _said(model: str, request: Request) -> str:
+    """The prompt, in the words that the writer of this name sends."""
+    kind, _, name = model.partition(":")
+    if kind == "claude":
+        from assistant.writers.claude import MODEL, Claude
+
+        return Claude(name or MODEL).prompt(request)
+    parts = messages(request)
+    shown = parts[1:] if kind == "quotes" else parts
+    return "\n\n".join(str(message["content"]) for message in shown)
 
 
 @st.dialog("Keep as a test question", width="large")

@@ -102,6 +102,8 @@ def test_a_hostile_guide_and_a_hostile_question_do_nothing(visit: Visit, shots: 
     page.locator(".reader-text").wait_for()
     page.wait_for_timeout(300)
     assert page.evaluate("window.hacked") is None
+    title = page.locator('[class*="st-key-entry"] button').first.inner_text().replace("\u200b", "")
+    assert title == "What did the attacker plant? <img src=x onerror='window.hacked=9'> $x$ :smile:…"
     assert "<script>window.hacked = 1</script>" in page.locator(".reader-text").inner_text()
     assert page.locator(".reader-text :is(a, img, script, iframe, svg)").count() == 0
     assert page.locator(".katex, a[href*='example.com'], img[src*='example.com'], iframe").count() == 0

@@ -11,6 +11,7 @@ from tests.assistant.loopback import Loopback, Reply, as_events, as_json, servin
 
 Visit = Callable[..., Any]
 QUESTION = "How many eggs does the queen lay a day in early summer?"
+END = {"index": 0, "delta": {}, "finish_reason": "stop"}
 BOX = '[data-testid="stChatInputTextArea"]'
 
 
@@ -25,7 +26,8 @@ def streamed(*pieces: str, pause: float) -> Reply:
         choice = {"index": 0, "delta": delta, "finish_reason": None}
         return "", {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
 
-    return as_events([event(content=piece) for piece in pieces] + [("", "[DONE]")], pause=pause)
+    end = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [END]}
+    return as_events([*(event(content=piece) for piece in pieces), ("", end), ("", "[DONE]")], pause=pause)
 
 
 def answers_with(server: Loopback, reply: Reply) -> None:

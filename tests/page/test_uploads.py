@@ -1,0 +1,66 @@
+"""Uploads stay in the library's own folder, whatever they are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.page import uploads
+from ingest.errors import ReadError
+from ingest.library import Library
+
+BITS = st.sampled_from(
+    ["..", "/", "\\", "a", "ü", "C:", "~", "\0", "\n", " ", ".", "con", "-", "%2e%2e", ".md", ".txt", "x" * 300]
+)
+
+
+@given(name=st.one_of(st.text(max_size=40), st.lists(BITS, max_size=8).map("".join)).map(lambda stem: stem + ".md"))
+def test_no_name_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    place = tmp_path_factory.mktemp("library")
+    try:
+        path = uploads.keep(place, name, b"text")
+    except ReadError:
+        assert not list(place.rglob("*.md"))
+        return
+    assert path.parent == place / "uploads"
+    assert [p for p in place.rglob("*") if p.is_file()] == [path]
+    assert not path.name.startswith(".")
+    assert len(path.name.encode()) < 255
+
+
+@pytest.mark.parametrize("name", ["evil.exe", "noend", "", "..", ".md"])
+def test_what_cannot_be_read_is_not_kept(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ReadError):
+        uploads.keep(tmp_path, name, b"x")
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_a_link_planted_in_the_folder_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.md"
+    outside.write_text("mine")
+    (tmp_path / "library" / "uploads").mkdir(parents=True)
+    (tmp_path / "library" / "uploads" / "guide.md").symlink_to(outside)
+    with pytest.raises(ReadError):
+        uploads.keep(tmp_path / "library", "guide.md", b"theirs")
+    assert outside.read_text() == "mine"
+
+
+def test_an_upload_is_taken_up_and_leaves_with_its_file_and_may_come_back(library: Path) -> None:
+    for _ in range(2):
+        path = uploads.keep(library, "chisels.md", b"# Chisels\n\nA chisel is honed at 30 degrees.\n")
+        assert uploads.take_up(library, lambda progress: None).added == ["chisels.md"]
+        opened = Library(library)
+        assert "chisels.md" in [d.path for d in opened.documents()]
+        uploads.remove(opened, "chisels.md", lambda progress: None)
+        assert not path.exists()
+        assert "chisels.md" not in [d.path for d in Library(library).documents()]
+
+
+def test_a_guide_from_elsewhere_is_taken_out_and_its_file_stays(library: Path) -> None:
+    opened = Library(library)
+    uploads.remove(opened, "bread.md", lambda progress: None)
+    assert "bread.md" not in [d.path for d in Library(library).documents()]
+    assert (Path(__file__).parent / "guides" / "bread.md").exists()
