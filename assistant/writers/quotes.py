@@ -10,17 +10,19 @@ import re
 from collections.abc import Iterator
 
 from assistant.expects import expected
+from assistant.proving import segments
 from assistant.sides import Pick, picks, sides, text_of
 from assistant.writers import Cite, Request, Stop, Text
 from ingest.words import terms
 
-SUPPORT = 0.4  # of the best unit's chance: what is less likely to be part of the answer is left out
-MOST = 3  # sentences or rows, where the question asks for no list
+SUPPORT = 0.2  # of the best unit's chance: what is less likely to be part of the answer is left out
+MOST = 4  # sentences or rows, where the question asks for no list
 MOST_LISTED = 14
 SAME = 0.7  # share of common words from which two units say the same
 _LEANING = re.compile(
     r"^\W*(?:it|its|they|their|this|that|these|those|he|she|both|such|here|the (?:latter|former|same))\b", re.I
 )
+_LIST_MARK = re.compile(r"^(?:-|\d+[.)]) ")
 
 
 class Quotes:
@@ -37,13 +39,22 @@ class Quotes:
         for group in groups:
             for text, units in group:
                 line = _is_line(text) or _is_line(before)
-                yield Text(text if not before else ("\n" if line else " ") + text)
-                yield Cite(units)
+                yield Text("" if not before else "\n" if line else " ")
+                yield from _cited(text, units)
                 before = text
         yield Stop()
 
 
 Group = list[tuple[str, tuple[tuple[int, int], ...]]]  # lines or sentences, each with the units it is made of
+
+
+def _cited(text: str, units: tuple[tuple[int, int], ...]) -> Iterator[Text | Cite]:
+    """A unit's words; where it has several sentences, each rests on it."""
+    at = 0
+    for _, end in segments(text):
+        yield Text(text[at:end])
+        yield Cite(units)
+        at = end
 
 
 class _Composer:
@@ -60,7 +71,7 @@ class _Composer:
             return []
         best = self.picks[0]
         if differing := sides(self.request):
-            return [self._named(self._around(side), side) for side in differing]
+            return [self._named(self._said(side.passage, [side.unit]), side) for side in differing]
         groups = [self._around(best)]
         most = MOST_LISTED if "list" in self.asked else MOST
         for pick in self.picks[1:]:
@@ -130,8 +141,8 @@ class _Composer:
 
     def _named(self, group: Group, pick: Pick) -> Group:
         """The group with its guide's name in front: figures of several guides stand side by side."""
-        title = self.passages[pick.passage].title
-        return [(f"- {title}: {text.removeprefix('- ')}", units) for text, units in group]
+        title = self.passages[pick.passage].title.split(":")[0]
+        return [(f"- {title}: {_LIST_MARK.sub('', text)}", units) for text, units in group]
 
     def _phrase(self, passage: int, unit: int) -> str:
         p = self.passages[passage]
@@ -166,4 +177,4 @@ def _plain(text: str) -> str:
 
 
 def _is_line(text: str) -> bool:
-    return text.startswith(("- ", "```")) or bool(re.match(r"\d+[.)] ", text))
+    return text.startswith("```") or bool(_LIST_MARK.match(text))

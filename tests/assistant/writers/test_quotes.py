@@ -116,3 +116,10 @@ def test_markup_is_left_out_of_the_words_but_not_out_of_the_quote() -> None:
     assert sentence.text == "Dropout is good for `nets`."
     assert sentence.footnotes[0].quote == "**Dropout** is [good](http://x.y) for `nets`."
     assert sentence.supported
+
+
+def test_an_item_of_several_sentences_has_its_footnote_behind_each() -> None:
+    listed = lines("a.md", "item", "- Trees split data. They overfit easily.", "- nets", lead="There are two:")
+    said = written(Request("tell me of trees", (listed,), evidence=((0.01, 0.9, 0.01),)))
+    assert [s.text for s in said] == ["- Trees split data.", "They overfit easily."]
+    assert all(s.supported for s in said)
