@@ -72,12 +72,8 @@ def _begun(
     if model in waiting:
         say(f"{model}: going on with batch {waiting[model]}")
         return waiting[model]
-    requests = []
-    for question in questions:
-        requests += [
-            {"custom_id": _key(question.id), "params": writer.body(request)}
-            for request in collect(assistant, model, [question])
-        ]
+    asked = collect(assistant, questions)
+    requests = [{"custom_id": _key(question.id), "params": writer.body(request)} for question, request in asked]
     if not requests:
         return ""
     batch = _said(lambda: writer.client().messages.batches.create(requests=requests))

@@ -82,11 +82,11 @@ class _Once(Retriever):
         found: Candidates = kept[1]
         return found
 
-    def scores(self, candidates: Candidates) -> NDArray[np.float64]:
-        kept = getattr(self._last, "scores", None)
+    def reread(self, candidates: Candidates) -> tuple[Candidates, NDArray[np.float64]]:
+        kept = getattr(self._last, "reread", None)
         if kept is None or kept[0] is not candidates:
-            kept = self._last.scores = (candidates, super().scores(candidates))
-        found: NDArray[np.float64] = kept[1]
+            kept = self._last.reread = (candidates, super().reread(candidates))
+        found: tuple[Candidates, NDArray[np.float64]] = kept[1]
         return found
 
 

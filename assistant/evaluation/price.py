@@ -6,30 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assistant.evaluation.questions import Question
-from assistant.writers import Cite, Request, Stop, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from assistant.answer import Assistant
-    from assistant.writers.claude import Claude
+    from assistant.writers import Request
 
 SAMPLE = 8  # questions whose prompts are made to see how long they are
 CHARACTERS_A_TOKEN = 3.5
 OUTPUT_TOKENS = 400  # of an answer with its thinking; a guess, to be on the safe side
 BATCH = 0.5  # the share of the price that message batches cost
-
-
-class Collector:
-    """A writer that keeps what it was asked, in order, and writes nothing."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.requests: list[Request] = []
-
-    def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
-        self.requests.append(request)
-        yield Stop("cancelled")
 
 
 def estimate(assistant: Assistant, model: str, questions: Sequence[Question], *, batch: bool = False) -> float:
@@ -41,28 +26,16 @@ def estimate(assistant: Assistant, model: str, questions: Sequence[Question], *,
     writer = assistant.writer
     assert isinstance(writer, Claude)
     sample = questions[:: max(1, len(questions) // SAMPLE)][:SAMPLE]
-    requests = collect(assistant, model, sample)
-    tokens = sum(len(_prompt(writer, request)) for request in requests) / CHARACTERS_A_TOKEN
-    usage: dict[str, int | float] = {"input_tokens": tokens / len(sample), "output_tokens": OUTPUT_TOKENS}
-    each = dollars(usage, writer.model) or 0.0
-    return each * len(questions) * len(requests) / len(sample) * (BATCH if batch else 1.0)
+    prompts = [len(writer.prompt(request)) / CHARACTERS_A_TOKEN for _, request in collect(assistant, sample)]
+    each = (dollars({"input_tokens": n, "output_tokens": OUTPUT_TOKENS}, writer.model) or 0.0 for n in prompts)
+    return sum(each) / len(sample) * len(questions) * (BATCH if batch else 1.0)
 
 
-def collect(assistant: Assistant, model: str, questions: Sequence[Question]) -> list[Request]:
+def collect(assistant: Assistant, questions: Sequence[Question]) -> list[tuple[Question, Request]]:
     """What the writer would be asked; nothing for a question that is refused before."""
-    from assistant.answer import Assistant
-
-    collector = Collector(model)
-    asking = Assistant(assistant.library, collector)
-    asking.retriever = assistant.retriever
-    for question in questions:
-        asking.ask(question.question, question.history)
-    return collector.requests
+    prepared = ((question, *assistant.prepare(question.question, question.history)) for question in questions)
+    return [(question, request) for question, request, verdict in prepared if verdict.answerable]
 
 
 def is_claude(model: str) -> bool:
     return model.split(":")[0] == "claude"
-
-
-def _prompt(writer: Claude, request: Request) -> str:
-    return writer.prompt(request)

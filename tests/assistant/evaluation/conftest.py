@@ -34,7 +34,7 @@ def evaluate(small_library: Path, small_questions: Path) -> Evaluate:
 
     def run(*options: str | Path, asking: bool = True) -> int:
         first = [str(small_questions)] if asking else []
-        return main(["evaluate", *first, "--library", str(small_library), *map(str, options)])
+        return main(["evaluate", *first, "--library", str(small_library), "--no-rerank", *map(str, options)])
 
     return run
 

@@ -141,7 +141,7 @@ def test_answers_that_failed_are_asked_again(evaluate: Evaluate, tmp_path: Path)
 def test_a_run_that_is_killed_ends_as_if_it_had_not_been(small_library: Path, tmp_path: Path) -> None:
     questions = write_questions(tmp_path / "questions.jsonl", times=5)
     command = [sys.executable, "-m", "assistant.cli", "evaluate", str(questions)]
-    command += ["--library", str(small_library), "--no-recipe", "--out"]
+    command += ["--library", str(small_library), "--no-rerank", "--no-recipe", "--out"]
     file = tmp_path / "killed" / predictions.FILE
     process = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (file.is_file() and file.read_bytes().count(b"\n") >= 5):
