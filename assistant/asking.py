@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from assistant.plain import neutralise
+from assistant.records import place
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant, Event
@@ -130,17 +131,17 @@ class Printer:
         if self.notes:
             self._line("\n")
         for note, number in self.notes.items():
-            where = " › ".join(neutralise(part) for part in (note.title, note.section.replace(" > ", " › ")) if part)
+            where = neutralise(note.place)
             self._line(f"{self._bold(f'[{number}]')} {where}  {self._dim(f'{note.document} {note.start}–{note.end}')}")
             quote = textwrap.shorten(neutralise(note.quote), QUOTE_CHARACTERS, placeholder=" …")
             self._line(textwrap.indent(textwrap.fill(f"“{quote}”", self.width - 4), "    "))
 
     def _headings(self, answer: Answer) -> None:
-        nearest = dict.fromkeys((p.title, p.section) for p in answer.passages[:4])
+        nearest = dict.fromkeys(place(p.title, p.section) for p in answer.passages[:4])
         if nearest:
             self._line("The nearest to read instead:")
-        for title, section in nearest:
-            self._line("  " + neutralise(" › ".join(filter(None, (title, section.replace(" > ", " › "))))))
+        for where in nearest:
+            self._line("  " + neutralise(where))
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)

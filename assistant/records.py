@@ -23,6 +23,10 @@ class Footnote:
     end: int
     quote: str
 
+    @property
+    def place(self) -> str:
+        return place(self.title, self.section)
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -108,13 +112,21 @@ class Answer:
         """Markdown with real footnotes, each with guide, section and quote."""
         notes = self.footnotes
         if self.status != "answered":
-            return f"*{_STATUS_WORDS[self.status]}* {self.detail}".strip() + "\n"
+            return f"*{def place(title: str, section: str) -> str:
+    """Guide › heading › heading, without a first heading that only says the title again."""
+    steps = [step for step in section.split(" > ") if step]
+    if steps and title.startswith(steps[0]):
+        steps = steps[1:]
+    return " › ".join([title, *steps] if title else steps)
+
+
+_STATUS_WORDS[self.status]}* {self.detail}".strip() + "\n"
         marked = []
         for s in self.sentences:
             marks = "".join(f"[^{notes.index(note) + 1}]" for note in s.footnotes)
             marked.append(_with_marks(s.text, marks if s.supported else marks + " *(not supported)*"))
         listed = [
-            f"[^{n}]: {note.title} › {note.section}: “{' '.join(note.quote.split())}” ({note.document}, {note.start}–{note.end})"
+            f"[^{n}]: {note.place}: “{' '.join(note.quote.split())}” ({note.document}, {note.start}–{note.end})"
             for n, note in enumerate(notes, 1)
         ]
         return neutralise(_joined(marked) + "\n\n" + "\n".join(listed)) + "\n"

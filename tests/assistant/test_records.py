@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.records import Answer, Footnote, Sentence
+from assistant.records import Answer, Footnote, Sentence, place
 from assistant.retrieve import Passage
 
 NOTE = Footnote("a.md", "A guide", "Ways > Dropout", 3, 9, "Dropout lowers overfitting.")
@@ -43,7 +43,7 @@ def test_footnotes_are_numbered_once_each_in_the_order_they_come() -> None:
 def test_markdown_has_a_real_footnote_behind_each_sentence() -> None:
     markdown = answer(Sentence("One.", True, (NOTE,)), Sentence("Two.", True, (OTHER, NOTE))).to_markdown()
     assert "One.[^1] Two.[^2][^1]" in markdown
-    assert "[^1]: A guide › Ways > Dropout: “Dropout lowers overfitting.” (a.md, 3–9)" in markdown
+    assert "[^1]: A guide › Ways › Dropout: “Dropout lowers overfitting.” (a.md, 3–9)" in markdown
     assert "[^2]: Another" in markdown
 
 
@@ -70,3 +70,8 @@ def test_items_and_code_stand_on_lines_of_their_own() -> None:
 def test_terminal_escapes_in_a_quote_do_not_reach_the_markdown() -> None:
     evil = Footnote("a.md", "A\x1b[2J", "s", 0, 1, "x\u202ey")
     assert not {"\x1b", "\u202e"} & set(answer(Sentence("One.", True, (evil,))).to_markdown())
+
+
+def test_a_first_heading_that_is_the_title_again_is_not_said_twice() -> None:
+    assert place("Learning: an overview", "Learning > Why > Now") == "Learning: an overview › Why › Now"
+    assert place("Learning", "") == "Learning"
