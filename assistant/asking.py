@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from assistant.plain import neutralise
-from assistant.records import place
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant, Event
@@ -137,6 +136,8 @@ class Printer:
             self._line(textwrap.indent(textwrap.fill(f"“{quote}”", self.width - 4), "    "))
 
     def _headings(self, answer: Answer) -> None:
+        from assistant.records import place
+
         nearest = dict.fromkeys(place(p.title, p.section) for p in answer.passages[:4])
         if nearest:
             self._line("The nearest to read instead:")

@@ -112,15 +112,7 @@ class Answer:
         """Markdown with real footnotes, each with guide, section and quote."""
         notes = self.footnotes
         if self.status != "answered":
-            return f"*{def place(title: str, section: str) -> str:
-    """Guide › heading › heading, without a first heading that only says the title again."""
-    steps = [step for step in section.split(" > ") if step]
-    if steps and title.startswith(steps[0]):
-        steps = steps[1:]
-    return " › ".join([title, *steps] if title else steps)
-
-
-_STATUS_WORDS[self.status]}* {self.detail}".strip() + "\n"
+            return f"*{_STATUS_WORDS[self.status]}* {self.detail}".strip() + "\n"
         marked = []
         for s in self.sentences:
             marks = "".join(f"[^{notes.index(note) + 1}]" for note in s.footnotes)
@@ -138,6 +130,14 @@ _STATUS_WORDS = {
     "failed": "Not answered.",
     "answered": "",
 }
+
+
+def place(title: str, section: str) -> str:
+    """Guide › heading › heading, without a first heading that only says the title again."""
+    steps = [step for step in section.split(" > ") if step]
+    if steps and title.startswith(steps[0]):
+        steps = steps[1:]
+    return " › ".join([title, *steps] if title else steps)
 
 
 def _with_marks(text: str, marks: str) -> str:
