@@ -93,9 +93,12 @@ def test_an_unsupported_sentence_stays_beside_supported_ones_and_is_marked(corpu
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"), [("refusal", "refused"), ("cut", "failed"), ("cancelled", "failed"), ("max_tokens", "answered")]
+    ("reason", "status"),
+    [("refusal", "refused"), ("cut", "failed"), ("cancelled", "failed"), ("max_tokens", "answered")],
 )
-def test_each_way_to_stop_has_its_status_and_keeps_what_was_written(corpus_library: Path, reason: str, status: str) -> None:
+def test_each_way_to_stop_has_its_status_and_keeps_what_was_written(
+    corpus_library: Path, reason: str, status: str
+) -> None:
     said = quoting(corpus_library)
     answer = asked(corpus_library, *said[:2], Stop(reason, detail="one line"))  # type: ignore[arg-type]
     assert answer.status == status

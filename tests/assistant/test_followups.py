@@ -27,7 +27,8 @@ def test_a_new_subject_is_not_mixed_with_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["and why?", "How much does it cost?", "What about those with a GPU?", "which one is faster", "Any examples?"]
+    "question",
+    ["and why?", "How much does it cost?", "What about those with a GPU?", "which one is faster", "Any examples?"],
 )
 def test_questions_that_lean_are_recognised(question: str) -> None:
     assert leans(question)
@@ -35,7 +36,10 @@ def test_questions_that_lean_are_recognised(question: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    ["How long does it take to learn deep learning?", "Is it possible to train random forests without feature scaling?"],
+    [
+        "How long does it take to learn deep learning?",
+        "Is it possible to train random forests without feature scaling?",
+    ],
 )
 def test_an_idle_it_is_not_a_pointer(question: str) -> None:
     assert not leans(question)
