@@ -87,7 +87,7 @@ class Assistant:
         """All that a writer is given, and whether it is asked at all."""
         found = self.retriever.find(understand(question, _questions(history)), PASSAGES)
         embedder = open_embedder(self.library.meta("embedder_name"))
-        evidence = weigh(found, unit_features(found, embedder, self.retriever.reranker))
+        evidence = weigh(found, unit_features(found, embedder))
         verdict = decide(found, evidence, strict=self._name() == "quotes")
         return Request(found.understood.text, found.passages, _turns(history), evidence.chances), verdict
 

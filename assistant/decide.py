@@ -48,10 +48,9 @@ def decision_features(found: Found, evidence: Evidence) -> dict[str, float]:
     measures = asked(found.understood.question)
     gives = np.array([all(m.given(text, beside) for m in measures) for text, beside in units])
     close = set(terms("\n".join(units[best])))
-    read = [name for name in ("cosine", "reranker") if name in evidence.features]
     return {
-        **{name: float(found.features[name].max()) for name in read},
-        **{f"best_unit_{name}": float(evidence.features[name][best]) for name in read},
+        **{n: float(found.features[n].max()) for n in ("cosine", "reranker") if n in found.features},
+        "best_unit_cosine": float(evidence.features["cosine"][best]),
         "unit_cosine": float(evidence.features["cosine"].max()),
         "unit": math.log(chances[best]),
         "measured": float(bool(measures)),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from assistant.ranking import Features
-    from assistant.rerank import Reranker
     from ingest.embed import Embedder
 
 
@@ -33,8 +32,8 @@ def in_context(passage: Passage, unit: Unit) -> str:
     return "\n".join(filter(None, (heading, header, unit_text(passage, unit))))
 
 
-def unit_features(found: Found, embedder: Embedder, reranker: Reranker | None) -> Features:
-    """One row for each unit of each passage, in order; the reranker has read them if it has read the passages."""
+def unit_features(found: Found, embedder: Embedder) -> Features:
+    """One row for each unit of each passage, in order."""
     question, passages = found.understood.text, found.passages
     places = [(rank, i) for rank, p in enumerate(passages) for i in range(len(p.units))]
     if not places:
@@ -44,10 +43,7 @@ def unit_features(found: Found, embedder: Embedder, reranker: Reranker | None) -
     asked = expected(question)
     rows = [_row(found.query, asked, question, passages[rank], rank, i) for rank, i in places]
     features = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    features["cosine"] = (vectors[1:] @ vectors[0]).astype(np.float64)
-    if found.mode == "reranked" and reranker is not None:
-        features["reranker"] = reranker.score(question, texts)
-    return features
+    return features | {"cosine": (vectors[1:] @ vectors[0]).astype(np.float64)}
 
 
 def _row(query: Query, asked: frozenset[str], question: str, p: Passage, rank: int, i: int) -> dict[str, float]:

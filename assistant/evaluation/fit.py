@@ -120,7 +120,7 @@ class Fitting:
         rows = Rows([], [])
         for q in questions:
             found = self.found(q)
-            columns = self.unit_features[q["id"]] = unit_features(found, self._embedder, self.retriever.reranker)
+            columns = self.unit_features[q["id"]] = unit_features(found, self._embedder)
             pieces = [(p.document, u.start, u.end) for p in found.passages for u in p.units]
             for i, piece in enumerate(pieces):
                 rows.features.append({name: float(column[i]) for name, column in columns.items()})
