@@ -17,6 +17,7 @@ from assistant.records import Answer
 from ingest.errors import FootnoteError, LibraryError
 from ingest.library import Library
 
+LOG = "log.jsonl"  # in the library's folder, where a visitor asks for it
 LONGEST = 2000  # characters of a question
 AT_ONCE = 0.45  # seconds that an answer is waited for before the page is shown without it
 TICK = 0.15  # seconds between looks at an answer that is being written
@@ -67,12 +68,19 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
     turn = store.ask(name, question, place)
     history = _history(t for t in turns if t.place < place)
 
+    log = visit.place() / LOG if st.session_state.get("log") else None
+
     def keep(answer: Answer) -> None:
+        if log:
+            from assistant.evaluation.log import log_answer
+
+            log_answer(log, answer)
         cited = {note.document for note in answer.footnotes} | {p.document for p in answer.passages}
         store.answered(turn, answer, sources.hashes(cited))
 
     job = Answering(question, visit.choice().name, lambda: assistant.stream(question, history), keep)
     visit.answering()[turn] = job
+    visit.forget_finished()
     job.wait(AT_ONCE)
     return ""
 
@@ -146,6 +154,7 @@ def _welcome(library: Library, count: int) -> None:
     more = f", and {count - len(names)} more" if count > len(names) else ""
     st.caption(visit.label(f"{count} guides, {library.count()} passages: {'; '.join(names)}{more}"))
     guides.under_way()
+    guides.outcome()
     with st.container(key="starters"):
         for i, question in enumerate(_starters(library, library.generation)):
             if st.button(visit.label(question), key=f"starter-{i}", width="stretch"):

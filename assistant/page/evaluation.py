@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from assistant.page import side, visit
+from assistant.page.parts import mount
 
 RUNS = Path("runs")
 
@@ -25,7 +26,7 @@ def page() -> None:
     st.caption(visit.label(str(report)))
     text = report.read_text(encoding="utf-8", errors="replace")
     if report.suffix == ".html":
-        st.iframe(text, height=900)
+        mount("report", "report", {"key": f"{report}:{report.stat().st_mtime}", "title": names[chosen], "html": text})
     else:
         st.code(text, language=None, wrap_lines=True)
 

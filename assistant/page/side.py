@@ -126,11 +126,16 @@ def _guides(library: Library) -> None:
 
 
 def _took(answers: list[Answer]) -> None:
-    if not answers:
-        return
-    with st.expander("What the answers took", icon=":material/timer:"):
+    with st.expander("What the answers took", icon=":material/timer:", key="took"):
+        if not answers:
+            st.caption("Nothing was asked yet.")
         for number, answer in enumerate(answers, 1):
             st.caption(visit.label(f"{number}. {view.meta(answer)}"))
+        st.toggle(
+            "Log the questions of this visit",
+            key="log",
+            help="Into log.jsonl in the library's folder; footnote evaluate --log reports on it.",
+        )
         dollars = sum(answer.usage.get("dollars", 0) for answer in answers)
         if dollars:
             st.caption(visit.label(f"Together ${dollars:.4f}"))

@@ -76,6 +76,13 @@ def answering() -> dict[int, Answering]:
     return _answering(str(place()))
 
 
+def forget_finished(after: float = 600.0) -> None:
+    """Lets go of answers that were finished while nobody was looking; they are in the store."""
+    for turn, job in list(answering().items()):
+        if job.wait(0) and job.seconds > after:
+            answering().pop(turn, None)
+
+
 def ingesting() -> dict[str, Ingesting]:
     """The one ingest under way, if any: a library has one writer."""
     return _ingesting(str(place()))

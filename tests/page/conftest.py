@@ -53,6 +53,7 @@ def serving(library: Path, log: Path) -> Iterator[str]:
     ours = {"FOOTNOTE_LIBRARY": str(library), "PYTHONPATH": str(ROOT), "HOME": str(log.parent), "OMP_NUM_THREADS": "2"}
     env = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")} | ours
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
+    command += ["--server.headless", "true"]
     with log.open("wb") as out:
         server = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent)
     url = f"http://127.0.0.1:{port}"

@@ -8,31 +8,36 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import sync_playwright
 
 from tests.page.conftest import CHROMIUM, FLAGS, serving
 
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 QUESTION = "When is classical machine learning the better choice than deep learning?"
 
 
 def main(library: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as away, serving(library.absolute(), Path(away) / "log") as url:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            for theme in ("light", "dark"):
-                page = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme).new_page()
-                page.set_default_timeout(120_000)
-                page.goto(url)
-                page.locator('[data-testid="stChatInputTextArea"]').fill(QUESTION)
-                page.keyboard.press("Enter")
-                page.locator("article footer.meta").wait_for()
-                page.locator("article .note").first.click()
-                page.mouse.move(640, 790)
-                page.wait_for_timeout(1500)
-                page.screenshot(path=folder / f"chat-{theme}.png")
-            browser.close()
+    with (
+        tempfile.TemporaryDirectory() as away,
+        serving(library.absolute(), Path(away) / "log") as url,
+        sync_playwright() as driver,
+    ):
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for theme in THEMES:
+            page = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme).new_page()
+            page.set_default_timeout(120_000)
+            page.goto(url)
+            page.locator('[data-testid="stChatInputTextArea"]').fill(QUESTION)
+            page.keyboard.press("Enter")
+            page.locator("article footer.meta").wait_for()
+            page.locator("article .note").first.click()
+            page.mouse.move(640, 790)
+            page.wait_for_timeout(1500)
+            page.screenshot(path=folder / f"chat-{theme}.png")
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -284,3 +284,22 @@ def test_the_evaluation_page_shows_the_newest_report(
         (tmp_path / "runs" / name / "report.md").write_text(f"the {name} report")
     app.run()
     assert "the newer report" in app.code[0].value
+
+
+def test_questions_are_logged_only_for_whoever_asks_for_it(open_: Open, library: Path) -> None:
+    app = ask(open_(), EGGS)
+    assert not (library / "log.jsonl").exists()
+    next(t for t in app.toggle if t.key == "log").set_value(True).run()
+    ask(app, WINTER)
+    assert [json.loads(line)["question"] for line in (library / "log.jsonl").read_text().splitlines()] == [WINTER]
+
+
+def test_a_conversation_is_exported_as_markdown_with_its_footnotes(open_: Open, library: Path) -> None:
+    from assistant.page.view import markdown
+
+    app = ask(ask(open_(), EGGS), WINTER)
+    text = markdown("Bees", Conversations(library).turns(app.session_state["conversation"]))
+    assert f"## {EGGS}" in text
+    for mark in ("[^1-1]", "[^2-1]"):
+        assert text.count(mark) == 2, "once behind its sentence and once with its quote"
+    assert any(d.label == "Export as Markdown" for d in app.get("download_button"))

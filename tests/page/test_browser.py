@@ -236,3 +236,14 @@ CONTRAST = """() => {
   }
   return low;
 }"""
+
+
+def test_the_report_is_shown_in_a_frame_where_nothing_runs(visit: Visit, served: tuple[str, Path]) -> None:
+    run = served[1].parent / "runs" / "today"
+    run.mkdir(parents=True)
+    (run / "report.html").write_text("<h1>The report</h1><script>top.hacked = 1; document.body.append('ran')</script>")
+    page = visit("/evaluation")
+    inside = page.frame_locator("iframe[title=today]").locator("body")
+    inside.get_by_text("The report").wait_for()
+    assert "ran" not in inside.inner_text()
+    assert page.evaluate("window.hacked") is None

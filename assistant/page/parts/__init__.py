@@ -12,6 +12,7 @@ _SCRIPTS = {
     "answer": ("render.js", "panel.js", "draw.js", "answer.js"),
     "reader": ("render.js", "reader.js"),
     "picker": ("render.js", "picker.js"),
+    "report": ("report.js",),
     "page": ("page.js",),
 }
 
