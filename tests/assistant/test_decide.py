@@ -22,7 +22,7 @@ def test_what_the_guides_say_plainly_is_answered(guide: Assistant) -> None:
 def test_what_has_nothing_to_do_with_them_is_not(guide: Assistant) -> None:
     _, verdict = guide.prepare("What is the best recipe for a sourdough bread?")
     assert not verdict.answerable
-    assert verdict.chance < 0.2
+    assert verdict.chance < guide.prepare("Who coined the term machine learning?")[1].chance / 2
 
 
 def test_a_refusal_says_what_was_looked_for_and_which_words_are_nowhere(guide: Assistant) -> None:
