@@ -65,7 +65,7 @@ def create(place: Path) -> None:
 
 def connect(file: Path) -> sqlite3.Connection:
     """A connection for reading or writing. Where nothing can be written, the file is read as it stands."""
-    if not os.access(file.parent, os.W_OK):
+    if not os.access(file.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         uri = f"file:{quote(str(file.absolute()))}?immutable=1"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     return sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
