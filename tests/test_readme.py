@@ -43,7 +43,9 @@ def test_each_make_target_is_there(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("footnote ")])
-def test_each_footnote_command_works_as_it_stands(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_footnote_command_works_as_it_stands(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = shlex.split(command)[1:]
     parser().parse_args(arguments)  # usage is right, whether or not it can be run here
     if arguments[0] in NOT_RUN:

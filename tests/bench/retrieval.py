@@ -1,6 +1,6 @@
-"""Does retrieval find the words that the answer needs? Ours beside the recipe, words alone, meaning alone and plain fusion.
+"""Does retrieval find the words that the answer needs? Ours beside the recipe, words, meaning and plain fusion.
 
-    python -m tests.bench retrieval                 # the corpus, and each set of ../shared/bench/retrieval that is there
+    python -m tests.bench retrieval                 # the corpus, and the sets of ../shared/bench/retrieval
     python -m tests.bench retrieval --sets ml_faq   # one of them
 
 All rankers search the same library, made by the ordinary ingest; the recipe cuts the same documents its own way.
@@ -119,11 +119,11 @@ def _timed(ranker: Ranker, asked: Sequence[Question]) -> tuple[list[Sequence[Pas
 
 
 def _head(title: str, columns: Sequence[str]) -> None:
-    print(f"\n{title}\n{'':30}" + "".join(f"{c:>12}" for c in columns))  # noqa: T201
+    print(f"\n{title}\n{'':30}" + "".join(f"{c:>12}" for c in columns))
 
 
 def _row(name: str, cells: Sequence[str]) -> None:
-    print(f"{name:30}" + "".join(f"{c:>12}" for c in cells), flush=True)  # noqa: T201
+    print(f"{name:30}" + "".join(f"{c:>12}" for c in cells), flush=True)
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] = ()) -> None:
             if (SETS / name).is_dir():
                 judged(name, Path(folder))
             else:
-                print(f"\n{name}: skipped, {SETS / name} is not there")  # noqa: T201
+                print(f"\n{name}: skipped, {SETS / name} is not there")
 
 
 if __name__ == "__main__":
