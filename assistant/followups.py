@@ -14,8 +14,8 @@ _POINTING = re.compile(
     re.IGNORECASE,
 )
 _CONTINUING = re.compile(
-    r"^\W*(?:and|or|but|so|then|also|what about|how about|what if|why(?: not)?\s*\?|how come|which one|any\b|for example"
-    r"|compared)",
+    r"^\W*(?:and|or|but|so|then|also|what about|how about|what if|why(?: not)?\s*\?|how come|which one|any\b"
+    r"|for example|compared)",
     re.IGNORECASE,
 )
 _IDLE = re.compile(
