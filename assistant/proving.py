@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from assistant.footnotes import prove
+from assistant.plain import neutralise
 from assistant.records import Footnote, Sentence
 from assistant.retrieve import Passage
 from assistant.writers import Cite
@@ -53,7 +54,7 @@ class Draft:
         if invalid:
             why = f"cites {', '.join(invalid)}, which is not among the passages" + (f"; {why}" if why else "")
         notes = tuple(self._footnote(passage, first, last) for passage, first, last in _runs(units))
-        return Sentence(text, proof.supported and not invalid, notes, why)
+        return Sentence(neutralise(text), proof.supported and not invalid, notes, neutralise(why))
 
     def _beside(self, passage: int) -> list[str]:
         """What stands beside a unit: a table row means little without its header."""

@@ -124,11 +124,17 @@ class _Composer:
 
     def _run(self, pick: Pick, kind: str) -> list[int]:
         """The numbers of the units of this kind on both sides of the pick, it included."""
-        units = self.passages[pick.passage].units
+        p = self.passages[pick.passage]
+
+        def together(a: int, b: int) -> bool:
+            """Of the kind, and no fence between them: two blocks of code are not one."""
+            between = p.text[p.units[a].end - p.start : p.units[b].start - p.start]
+            return p.units[a].kind == p.units[b].kind == kind and "```" not in between
+
         first = last = pick.unit
-        while first and units[first - 1].kind == kind:
+        while first and together(first - 1, first):
             first -= 1
-        while last + 1 < len(units) and units[last + 1].kind == kind:
+        while last + 1 < len(p.units) and together(last, last + 1):
             last += 1
         return list(range(first, last + 1))
 

@@ -11,11 +11,13 @@ import pytest
 
 from assistant.plain import neutralise
 from assistant.prompts import CLAUDE_SYSTEM, SYSTEM, messages
+from assistant.proving import Draft
 from assistant.retrieve import Passage
 from assistant.writers import Cite, Request, Stop, Text, Turn
 from assistant.writers.chat import Chat
 from assistant.writers.claude import Claude
 from assistant.writers.llama import Llama
+from assistant.writers.quotes import Quotes
 from ingest.chunks import Unit
 from tests.assistant.attacks import ATTACKS
 from tests.assistant.loopback import Loopback, as_events, as_json
@@ -138,3 +140,23 @@ def test_no_attack_becomes_a_special_token_of_a_local_model(attack: str, llama: 
     marks = r"<\|(?:begin_of_text|eot_id|start_header_id|end_header_id|pad)\|>"
     prompts = [Llama(llama, max_new_tokens=24).prompt(planted(text)) for text in (attack[:500], "Harmless.")]
     assert re.findall(marks, prompts[0]) == re.findall(marks, prompts[1])
+
+
+@each_attack
+def test_the_quoting_writer_cites_what_it_was_given_and_says_nothing_else(attack: str) -> None:
+    request = planted(attack)
+    draft = Draft(request.passages)
+    for event in Quotes().write(request):
+        if isinstance(event, Text):
+            draft.add(event.text)
+        elif isinstance(event, Cite):
+            assert valid(request, event)
+            assert not event.invalid
+            draft.cite(event)
+    draft.finished(everything=True)
+    texts = {passage.document: passage.text for passage in request.passages}
+    assert draft.sentences
+    for sentence in draft.sentences:
+        assert sentence.text == neutralise(sentence.text)
+        for note in sentence.footnotes:
+            assert texts[note.document][note.start : note.end] == note.quote
