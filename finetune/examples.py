@@ -70,16 +70,17 @@ def shown(passages: Sequence[Passage]) -> dict[Place, str]:
 
 
 def proved(answer: str, passages: Sequence[Passage], places: Sequence[Place]) -> bool:
-    """Whether serving would show this answer with every sentence supported, and footnotes at exactly these places."""
-    draft = Draft(passages)
+    """Whether serving would show this answer with every sentence supported, and its ids mean exactly these places."""
+    draft, cited = Draft(passages), set[Place]()
+    known = {mark: place for place, mark in shown(passages).items()}
     for event in parse([answer], passages):
         if isinstance(event, Text):
             draft.add(event.text)
         else:
             draft.cite(event)
+            cited |= {known[f"[{p + 1}.{u + 1}]"] for p, u in event.units}
     draft.finished(everything=True)
-    notes = {Place(n.document, n.start, n.end) for sentence in draft.sentences for n in sentence.footnotes}
-    return all(s.supported and s.footnotes for s in draft.sentences) and notes == set(places)
+    return cited == set(places) and all(s.supported and s.footnotes for s in draft.sentences)
 
 
 def _request(idea: Idea, passages: Sequence[Passage]) -> Request:

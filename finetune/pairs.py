@@ -106,10 +106,11 @@ def differing(rows: Sequence[Row]) -> tuple[list[Idea], set[Place]]:
         if len({row.chunk.document for row, _ in cells}) > 1:
             taken |= {row.place for row, _ in cells}
             first = {row.chunk.document: (row, column) for row, column in reversed(cells)}
-            row, column = cells[0]
+            order = sorted(first.values(), key=lambda cell: cell[0].chunk.document)
+            row, column = order[0]
             question = f"What is the {lowered(row.header[column])} of {lowered(row.name)}?"
-            lines = tuple(said(row, column, row.chunk.title) for row, column in first.values())
-            found.append(Idea("conflict", question, lines, tuple(row.section for row, _ in first.values())))
+            lines = tuple(said(row, column, row.chunk.title) for row, column in order)
+            found.append(Idea("conflict", question, lines, tuple(row.section for row, _ in order)))
     return found, taken
 
 

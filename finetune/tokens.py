@@ -78,8 +78,8 @@ def ends_of(base: str, tokenizer: Any) -> frozenset[int]:
 
 def with_template(tokenizer: Any) -> Any:
     """The tokenizer with the template that it was trained with, today's date taken out of it."""
-    template = tokenizer.chat_template or TEMPLATE
-    if "date_string" in template and "set date_string = '" not in template[:60]:
-        template = "{%- set date_string = '" + DATE + "' -%}" + template
+    template, fixed = tokenizer.chat_template or TEMPLATE, "{%- set date_string = '" + DATE + "' -%}"
+    if "date_string" in template and not template.startswith(fixed):
+        template = fixed + template
     tokenizer.chat_template = template
     return tokenizer

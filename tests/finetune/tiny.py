@@ -16,8 +16,8 @@ from typing import Any
 from assistant.prompts import SYSTEM
 from assistant.writers import Cite, Stop, Text
 from assistant.writers.marks import parse
-from finetune.maker import Maker
 from finetune.examples import Example
+from finetune.maker import Maker
 from finetune.recipe import Recipe
 from ingest.library import Library
 from ingest.sync import sync

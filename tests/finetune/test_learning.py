@@ -1,0 +1,126 @@
+"""From a library to a model that answers, through the real 4 bit path, on a Llama made on the spot.
+
+The whole must learn: after a minute's training the model says word for word what it was taught, with its unit ids. That
+holds only if template, mask, lengths, merging and serving all fit together.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from finetune import material
+from finetune.examples import Example
+from finetune.merge import merge
+from finetune.tokens import Encoded
+from finetune.train import FINISHED, train
+from tests.finetune import tiny
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class World:
+    place: Path
+    examples: list[Example]
+    base: Path
+    data: Path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    place = tmp_path_factory.mktemp("world")
+    with tiny.one_thread():
+        found = tiny.examples(tiny.library(place / "guides"))
+        yield World(place, found, tiny.llama(place / "base", found), tiny.data(place / "data", found))
+
+
+@pytest.fixture(scope="module")
+def adapter(world: World) -> Path:
+    return train(tiny.recipe(world.base, world.data, world.place / "adapter"))
+
+
+def test_what_is_taught_has_answers_with_ids_and_refusals(world: World) -> None:
+    kinds = {example.kind for example in world.examples}
+    assert {"table", "list", "follow", "missing", "elsewhere"} <= kinds
+    assert len(world.examples) == 24
+
+
+def test_a_killed_run_goes_on_to_the_very_same_weights(world: World, adapter: Path) -> None:
+    recipe = tiny.recipe(world.base, world.data, world.place / "killed")
+    _kill_after(recipe.out / "checkpoints" / "checkpoint-20" / "trainer_state.json", recipe.out)
+    assert not (recipe.out / FINISHED).exists()
+    said: list[str] = []
+    train(recipe, said.append)
+    first = next(line for line in said if line.startswith("step "))
+    assert int(first.split()[1]) > 20, "it began anew"
+    same = "adapter_model.safetensors"
+    assert (recipe.out / same).read_bytes() == (adapter / same).read_bytes()
+
+
+def test_the_adapter_and_the_merged_model_say_what_was_taught_word_for_word(world: World, adapter: Path) -> None:
+    assert tiny.learned(adapter, world.examples) == 1
+    merged = merge(adapter, world.place / "merged")
+    assert {"model.safetensors", "tokenizer.json", "chat_template.jinja", "README.md"} <= set(os.listdir(merged))
+    assert tiny.learned(merged, world.examples) == 1
+    assert tiny.learned(world.base, world.examples) == 0
+
+
+def _prompt_taught(example: Encoded) -> Encoded:
+    return Encoded(example.input_ids, [1 - taught for taught in example.completion_mask])
+
+
+def _end_not_taught(example: Encoded) -> Encoded:
+    return Encoded(example.input_ids, [*example.completion_mask[:-1], 0])
+
+
+def _another_template(example: Encoded) -> Encoded:
+    """Without the mark at which the assistant begins."""
+    cut = len(example.prompt) - 1
+    drop = slice(cut - 2, cut + 1)
+    ids, mask = list(example.input_ids), list(example.completion_mask)
+    del ids[drop], mask[drop]
+    return Encoded(ids, mask)
+
+
+@pytest.mark.parametrize("broken", [_prompt_taught, _end_not_taught, _another_template])
+def test_a_broken_mask_or_template_is_found_out(world: World, broken: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = material.encoded
+    monkeypatch.setattr(material, "encoded", lambda *given: broken(right(*given)))  # type: ignore[operator]
+    out = world.place / broken.__name__  # type: ignore[attr-defined]
+    assert tiny.learned(train(tiny.recipe(world.base, world.data, out)), world.examples) < 0.9
+
+
+def test_a_finished_run_is_left_as_it_is(world: World, adapter: Path) -> None:
+    before = (adapter / "adapter_model.safetensors").stat().st_mtime_ns
+    said: list[str] = []
+    train(tiny.recipe(world.base, world.data, adapter), said.append)
+    assert said == [f"{adapter} is finished already; --model llama:{adapter} answers with it"]
+    assert (adapter / "adapter_model.safetensors").stat().st_mtime_ns == before
+
+
+def _kill_after(file: Path, out: Path) -> None:
+    """The same training from the command line, shot once it has got so far."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.finetune.tiny",
+        str(out.parent / "base"),
+        str(out.parent / "data"),
+        str(out),
+    ]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    waited = time.monotonic()
+    while not file.exists() and process.poll() is None and time.monotonic() - waited < 300:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert file.exists(), errors.decode()[-2000:]

@@ -1,0 +1,153 @@
+"""Claude's phrasing against a server on loopback that speaks the message batches' protocol."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune.ideas import Idea, Line, Place
+from finetune.phrasing import FILE, Phrasing
+from ingest.errors import FootnoteError, WriterError
+from tests.assistant.conftest import passage
+from tests.assistant.loopback import Asked, Loopback, Reply, as_json, serving
+
+DROPOUT = passage("dropout.md", "Why", "Dropout lowers overfitting.", "It drops half of the units.")
+IDEA = Idea(
+    "definition", "What does dropout do?", (Line("Dropout lowers overfitting.", (Place("dropout.md", 0, 27),)),), ()
+)
+CODE = Idea("code", "Show the code.", (Line("```\nx\n```", (Place("dropout.md", 0, 27),)),), ())
+
+
+class Batches:
+    """The three calls that a batch takes; `said` answers each request."""
+
+    def __init__(self, server: Loopback, said: Callable[[dict[str, Any]], str]) -> None:
+        self.server, self.said = server, said
+        self.requests: list[dict[str, Any]] = []
+        self.created = self.looked = 0
+        server.answer = self.answer
+
+    def answer(self, asked: Asked) -> Reply:
+        path = asked.path.split("?")[0]
+        if path.endswith("/results"):
+            lines = [json.dumps(self._result(request)) for request in self.requests]
+            return Reply(["\n".join(lines).encode()], 200, {"Content-Type": "application/x-jsonl"})
+        if path == "/v1/messages/batches":
+            self.created += 1
+            self.requests = asked.body["requests"]
+        else:
+            self.looked += 1
+        return as_json(self._batch("ended" if self.looked > 1 else "in_progress"))
+
+    def _batch(self, status: str) -> dict[str, Any]:
+        counts = {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
+        day = "2026-11-20T00:00:00Z"
+        return {
+            "id": "msgbatch_1", "type": "message_batch", "processing_status": status, "request_counts": counts,
+            "created_at": day, "expires_at": day, "ended_at": None, "archived_at": None, "cancel_initiated_at": None,
+            "results_url": f"{self.server.url}/v1/messages/batches/msgbatch_1/results",
+        }  # fmt: skip
+
+    def _result(self, request: dict[str, Any]) -> dict[str, Any]:
+        message = {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5-5",
+            "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 5},
+            "content": [{"type": "text", "text": self.said(request["params"])}],
+        }  # fmt: skip
+        return {"custom_id": request["custom_id"], "result": {"type": "succeeded", "message": message}}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
+    with serving() as loopback:
+        yield loopback
+
+
+def says(question: str, answer: str) -> Callable[[dict[str, Any]], str]:
+    return lambda body: json.dumps({"question": question, "answer": answer})
+
+
+def phrasing(server: Loopback, out: Path, agreed: bool = True, said: list[str] | None = None) -> Phrasing:
+    def agree(line: str) -> bool:
+        (said if said is not None else []).append(line)
+        return agreed
+
+    return Phrasing("claude", out, agree, lambda line: None, base_url=server.url, poll=0.01)
+
+
+def test_an_idea_comes_back_in_other_words_with_its_units(server: Loopback, tmp_path: Path) -> None:
+    batches = Batches(server, says("why bother with dropout", "Overfitting is lowered by dropout [1.1]."))
+    (fresh,) = phrasing(server, tmp_path)([(IDEA, [DROPOUT])])
+    assert fresh is not None
+    assert fresh.question == "why bother with dropout"
+    assert fresh.lines == (Line("Overfitting is lowered by dropout.", IDEA.places),)
+    body = batches.requests[0]["params"]
+    assert body["output_config"]["format"]["type"] == "json_schema"
+    assert body["messages"][0]["content"].endswith("Ids of the units that answer it: [1.1]")
+    assert "[1.2] It drops half of the units." in body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "It drops half of the units [1.2].",
+        "Dropout helps [7.1].",
+        "Dropout helps.",
+        "Dropout helps [1.1]. And more.",
+        "",
+    ],
+)
+def test_what_cites_other_units_or_none_is_not_taken(server: Loopback, tmp_path: Path, answer: str) -> None:
+    Batches(server, says("why dropout", answer))
+    assert phrasing(server, tmp_path)([(IDEA, [DROPOUT])]) == [None]
+
+
+def test_what_is_no_json_is_not_taken(server: Loopback, tmp_path: Path) -> None:
+    Batches(server, lambda body: "Sure! Here is")
+    assert phrasing(server, tmp_path)([(IDEA, [DROPOUT])]) == [None]
+
+
+def test_code_and_what_is_not_shown_is_not_sent(server: Loopback, tmp_path: Path) -> None:
+    batches = Batches(server, says("why dropout", "Dropout lowers overfitting [1.1]."))
+    first, second, third = phrasing(server, tmp_path)([(CODE, [DROPOUT]), (IDEA, []), (IDEA, [DROPOUT])])
+    assert (first, second) == (None, None)
+    assert third is not None
+    assert len(batches.requests) == 1
+
+
+def test_the_price_is_said_before_anything_is_sent(server: Loopback, tmp_path: Path) -> None:
+    batches, said = Batches(server, says("", "")), list[str]()
+    with pytest.raises(FootnoteError, match="nothing was sent to Claude: add --yes"):
+        phrasing(server, tmp_path, agreed=False, said=said)([(IDEA, [DROPOUT])] * 1000)
+    assert batches.created == 0
+    assert not server.asked
+    price = re.search(r"phrases 1000 conversations through message batches, about \$(\d+\.\d\d) ", said[0])
+    assert price
+    assert 0.5 < float(price[1]) < 5
+
+
+def test_a_run_that_was_stopped_waits_for_the_same_batch(server: Loopback, tmp_path: Path) -> None:
+    batches = Batches(server, says("why dropout", "Dropout lowers overfitting [1.1]."))
+    first = phrasing(server, tmp_path)([(IDEA, [DROPOUT])])
+    assert json.loads((tmp_path / FILE).read_text())["batch"] == "msgbatch_1"
+    assert phrasing(server, tmp_path, agreed=False)([(IDEA, [DROPOUT])]) == first
+    assert batches.created == 1
+
+
+def test_an_error_of_the_api_is_one_line(server: Loopback, tmp_path: Path) -> None:
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": "too many requests in a batch"}}
+    server.answer = lambda asked: as_json(error, 400)
+    with pytest.raises(WriterError, match=r"the message batch failed: .*too many requests") as caught:
+        phrasing(server, tmp_path)([(IDEA, [DROPOUT])])
+    assert "\n" not in str(caught.value)
+
+
+def test_another_writer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FootnoteError, match="takes rules, claude or claude:NAME"):
+        Phrasing("gpt", tmp_path, lambda line: True, lambda line: None)
