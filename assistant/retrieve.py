@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CANDIDATES = 60  # from each of the two first stages
 RERANKED = 20  # that the reranker reads
 SURE, CLEAR = 0.9, 0.5  # it is not asked where the first is this likely and this far ahead of the second
+SAME = 0.85  # share of common words from which two passages are one, found in two places
 MOST_TERMS = 40  # of a question that are looked for
 TOPIC_WEIGHT = 0.5  # of a term that comes from an earlier question
 
@@ -99,8 +100,10 @@ class Retriever:
             candidates, scores = self.reread(candidates)
         else:
             mode, scores = "plain", first
-        best = np.argsort(-scores, kind="stable")[:k]
-        passages = tuple(as_passage(candidates.chunks[i], float(scores[i])) for i in best)
+        groups = folded([candidates.chunks[i] for i in np.argsort(-scores, kind="stable")])[:k]
+        place = {id(chunk): i for i, chunk in enumerate(candidates.chunks)}
+        best = [place[id(group[0])] for group in groups]
+        passages = tuple(as_passage(g[0], float(scores[i]), g[1:]) for g, i in zip(groups, best, strict=True))
         return Found(understood, candidates.query, passages, {n: f[best] for n, f in candidates.features.items()}, mode)
 
     def candidates(self, understood: Understood, among: Sequence[int] | None = None) -> Candidates:
@@ -188,10 +191,36 @@ def _reranker() -> Reranker | None:
     return Reranker() if WEIGHTS.is_file() else None
 
 
-def as_passage(chunk: Chunk, score: float) -> Passage:
-    return Passage(
-        chunk.document, chunk.title, chunk.section, chunk.start, chunk.end, chunk.text, score, chunk.units, chunk.header
-    )
+def folded(ranked: Sequence[Chunk]) -> list[list[Chunk]]:
+    """The chunks in their order, those that say nearly the same words as an earlier one put behind it.
+
+    Words with a digit in them have to be the same: guides that differ in one figure do not say the same.
+    """
+    groups: list[list[Chunk]] = []
+    said: list[set[str]] = []
+    for chunk in ranked:
+        words = set(chunk.text.lower().split())
+        same = (
+            i
+            for i, other in enumerate(said)
+            if len(words & other) > SAME * len(words | other) and not has_figure(words ^ other)
+        )
+        if (i := next(same, None)) is None:
+            groups.append([chunk])
+            said.append(words)
+        else:
+            groups[i].append(chunk)
+    return groups
+
+
+def has_figure(words: set[str]) -> bool:
+    return any(character.isdigit() for word in words for character in word)
+
+
+def as_passage(chunk: Chunk, score: float, also: Sequence[Chunk] = ()) -> Passage:
+    c = chunk
+    elsewhere = tuple((other.document, other.start, other.end) for other in also)
+    return Passage(c.document, c.title, c.section, c.start, c.end, c.text, score, c.units, c.header, elsewhere)
 
 
 def as_json(passage: Passage) -> dict[str, Any]:

@@ -93,3 +93,23 @@ def test_a_reader_sees_what_was_ingested_after_it_was_opened(tmp_path: Path) -> 
     (tmp_path / "b.md").write_text("# Owls\n\nOwls turn their heads by 270 degrees.")
     sync([tmp_path / "b.md"], tmp_path / "library")
     assert guide.search("how far do owls turn their heads")[0].document == "b.md"
+
+
+def test_the_same_words_in_two_places_are_one_passage_that_names_both(tmp_path: Path) -> None:
+    words = "Gradient clipping caps the norm of the gradient so that one bad batch cannot throw the weights off."
+    (tmp_path / "a.md").write_text(f"# Tricks\n\n{words}")
+    (tmp_path / "b.md").write_text(f"# Recipes\n\n{words}")
+    (tmp_path / "c.md").write_text("# Other\n\nGradient checkpointing trades time for memory.")
+    sync([tmp_path / name for name in ("a.md", "b.md", "c.md")], tmp_path / "library")
+    first, second = Assistant(tmp_path / "library").search("what does gradient clipping do")
+    assert {first.document, *(document for document, _, _ in first.also)} == {"a.md", "b.md"}
+    assert second.document == "c.md"
+    assert second.also == ()
+
+
+def test_the_same_words_with_another_figure_stay_two_passages(tmp_path: Path) -> None:
+    words = "In a survey of last year the median salary of a machine learning engineer in the country was found to be"
+    (tmp_path / "a.md").write_text(f"# Pay\n\n{words} $148,000 before tax.")
+    (tmp_path / "b.md").write_text(f"# Wages\n\n{words} $131,000 before tax.")
+    sync([tmp_path / "a.md", tmp_path / "b.md"], tmp_path / "library")
+    assert len(Assistant(tmp_path / "library").search("median salary of a machine learning engineer")) == 2
