@@ -7,17 +7,18 @@ waiting for the same batch and pays nothing twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, sleep
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from assistant.evaluation.generate import Outcome, cost, predictor
+from assistant.evaluation.generate import Outcome, cost
 from assistant.evaluation.predictions import Log, Prediction
 from assistant.evaluation.price import BATCH, collect
 from assistant.evaluation.questions import Question
+from assistant.evaluation.together import read_out
 from assistant.writers import Cite, Request, Stop, Text
 from ingest.errors import WriterError
 
@@ -42,7 +43,6 @@ def generate_batch(
     poll: float | None = None,
 ) -> Outcome:
     """Send what is to be asked as one batch, wait for it, and make predictions of what comes back."""
-    from assistant.answer import Assistant
     from assistant.writers.claude import Claude
 
     started = perf_counter()
@@ -51,7 +51,7 @@ def generate_batch(
     if not questions:
         return Outcome(0, 0, 0.0)
     messages = _wait(writer, _begun(assistant, writer, model, questions, folder, say), say, poll or POLL)
-    answers = [_predict(Assistant, assistant, writer, model, question, messages) for question in questions]
+    answers = [_predict(assistant, writer, model, question, messages) for question in questions]
     for prediction in answers:
         log.add(prediction)
     _forget(folder, model)
@@ -99,31 +99,19 @@ def _wait(writer: Claude, batch_id: str, say: Callable[[str], None], poll: float
     return found
 
 
-def _predict(
-    kind: type[Assistant], assistant: Assistant, writer: Claude, model: str, question: Question, messages: Messages
-) -> Prediction:
-    """The prediction that a streamed answer would have given, but for its times, at half the price."""
-    reader = kind(assistant.library, _Replay(model, writer, messages.get(_key(question.id), "the batch left it out")))
-    reader.retriever = assistant.retriever
-    found = predictor(reader, model)(question)
+def _predict(assistant: Assistant, writer: Claude, model: str, question: Question, messages: Messages) -> Prediction:
+    """At half the price."""
+    message = messages.get(_key(question.id), "the batch left it out")
+
+    def read(request: Request) -> Iterable[Text | Cite | Stop]:
+        return [Stop("cut", detail=message)] if isinstance(message, str) else writer.read(request, _events(message))
+
+    found = read_out(assistant, model, question, read)
     assert found.answer is not None
     usage = dict(found.answer.usage)
     if "dollars" in usage:
         usage["dollars"] = round(usage["dollars"] * BATCH, 6)
-    return replace(found, answer=replace(found.answer, usage=usage, seconds={}), first_word=None)
-
-
-class _Replay:
-    """A writer that reads out what has come."""
-
-    def __init__(self, name: str, writer: Claude, message: Any) -> None:
-        self.name, self._writer, self._message = name, writer, message
-
-    def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
-        if isinstance(self._message, str):
-            yield Stop("cut", detail=self._message)
-        else:
-            yield from self._writer.read(request, _events(self._message))
+    return replace(found, answer=replace(found.answer, usage=usage))
 
 
 def _events(message: Any) -> Iterator[Any]:

@@ -31,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="how many questions at once (default: 4 for a server, 1 in this process)",
+        help="questions at once (default: 4 for a server, else 1); llama answers them as one batch",
     )
     add("--no-rerank", action="store_true", help="do without the reranker")
     add("--no-recipe", action="store_true", help="do without the recipe, the floor of retrieval that has to embed")

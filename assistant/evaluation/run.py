@@ -7,18 +7,21 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.evaluation import compare, generate, judge, predictions, questions, record, report, summary
+from assistant.evaluation.batches import generate_batch
 from assistant.evaluation.content import Report
 from assistant.evaluation.floors import RECIPE
 from assistant.evaluation.predictions import Log, Prediction
 from assistant.evaluation.price import estimate, is_claude
 from assistant.evaluation.questions import Question
 from assistant.evaluation.score import Measures
+from assistant.evaluation.telling import Bar, put, say
+from assistant.evaluation.together import generate_together
 from ingest.errors import FootnoteError
 
 if TYPE_CHECKING:
@@ -119,15 +122,15 @@ def agreed(dollars: float, what: str, args: Namespace) -> bool:
 def _ask(args: Namespace, assistant: Assistant, name: str, left: Sequence[Question], log: Log) -> generate.Outcome:
     spent = sum(generate.cost(p) for p in predictions.read(args.out / predictions.FILE))
     budget = None if args.budget is None else args.budget - spent
+    workers, bar = args.workers or (SERVER_WORKERS if is_claude(name) or name.startswith("http") else 1), Bar()
+    writer = assistant.writer
     if args.batch and is_claude(name):
-        from assistant.evaluation.batches import generate_batch
-
         outcome = generate_batch(assistant, name, left, log, args.out, say)
+    elif workers > 1 and hasattr(writer, "write_batch"):
+        outcome = generate_together(assistant, writer, name, left, log, size=workers, tell=bar)
     else:
-        served = is_claude(name) or name.startswith("http")
-        workers = args.workers or (SERVER_WORKERS if served else 1)
         predict = generate.predictor(assistant, name)
-        outcome = generate.generate(predict, name, left, log, workers=workers, budget=budget, tell=Bar())
+        outcome = generate.generate(predict, name, left, log, workers=workers, budget=budget, tell=bar)
     if outcome.asked:
         price = f", ${outcome.dollars:.2f}" if outcome.dollars else ""
         say(f"{name}: {outcome.asked} questions in {outcome.seconds:.1f} s{price}")
@@ -216,35 +219,3 @@ def replay(args: Namespace) -> int:
         put(f"and {len(lines) - CHANGES_SHOWN} more")
     put("identical" if not lines else f"{len(lines)} of {len(after)} answers are not the same")
     return 1 if lines else 0
-
-
-def say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
-
-
-def put(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-class Bar:
-    """A line that is written over on a terminal; elsewhere a line now and then."""
-
-    EVERY = 10.0  # seconds, where it is not a terminal
-
-    def __init__(self, write: Callable[[str], object] | None = None, terminal: bool | None = None) -> None:
-        self._write = write or sys.stderr.write
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
-        self._last = time.monotonic()
-
-    def __call__(self, progress: generate.Progress) -> None:
-        ended = progress.done == progress.total
-        if not self._terminal and not ended and time.monotonic() - self._last < self.EVERY:
-            return
-        self._last = time.monotonic()
-        cost = f", ${progress.dollars:.2f}" if progress.dollars else ""
-        bar = "█" * (20 * progress.done // progress.total)
-        left = f"{progress.left // 60:.0f}:{progress.left % 60:02.0f} left"
-        line = f"{progress.model} {bar:░<20} {progress.done} of {progress.total}, {left}{cost}"
-        self._write(f"\r\033[K{line}" + ("\n" if ended else "") if self._terminal else line + "\n")
-        sys.stderr.flush()

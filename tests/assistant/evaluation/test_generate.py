@@ -16,7 +16,7 @@ from assistant.evaluation import predictions
 from assistant.evaluation.generate import Outcome, Progress, generate
 from assistant.evaluation.predictions import Log, Prediction
 from assistant.evaluation.questions import Question
-from assistant.evaluation.run import Bar
+from assistant.evaluation.telling import Bar
 from ingest.errors import WriterError
 from tests.assistant.evaluation.making import Evaluate, answer, many, predicted, write_questions
 
