@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class CrossEncoder:
         from transformers import BertModel
 
         # Without dropout: one pass over the data does not overfit, and learns faster.
-        off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        off: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         self.bert = BertModel.from_pretrained(packaged_folder(), add_pooling_layer=False, **off)
         self.head = torch.nn.Linear(2 * self.bert.config.hidden_size, 1)
         torch.nn.init.normal_(self.head.weight, std=0.02)

@@ -107,7 +107,7 @@ def _group(ask: Asked, one: Chunk, others: Sequence[Chunk], random: Random) -> G
             text = without
     asked = ask.question.lower().rstrip("?")
     wrong = [other for other in others if other.section != one.section and other.text != one.text]
-    wrong = [other for other in wrong if asked not in other.section.lower()]
+    wrong = list({other.text: other for other in wrong if asked not in other.section.lower()}.values())
     first = random.sample(wrong[:12], min(3, len(wrong[:12])))
     rest = [other for other in wrong if other not in first]
     wrong = [*first, *random.sample(rest, min(NEGATIVES - len(first) - len(near), len(rest)))]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,8 @@ from ingest.errors import FootnoteError
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the reranker's weights are not in this checkout")
 
 PASSAGES = [
-    "Regularisation > Dropout\nDuring training, dropout sets a random part of the units to zero at each step, so that no "
-    "unit can rely on another one. At test time all of them are used.",
+    "Regularisation > Dropout\nDuring training, dropout sets a random part of the units to zero at each step, so that "
+    "no unit can rely on another one. At test time all of them are used.",
     "Optimisation > Learning rate\nToo large a learning rate makes the loss jump about; too small a one makes training "
     "crawl. A common start for Adam is 0.001.",
     "Careers > Salaries\n| Role | Median |\n| Data analyst | $72,000 |\n| ML engineer | $141,000 |",
@@ -74,6 +76,6 @@ def test_long_and_strange_inputs_are_cut_not_refused(reranker: Reranker) -> None
     assert same[0] == same[1]
 
 
-def test_weights_that_are_not_there_are_named_with_the_way_to_do_without(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_weights_that_are_not_there_are_named_with_the_way_to_do_without(tmp_path: Path) -> None:
     with pytest.raises(FootnoteError, match="--no-rerank"):
         Reranker(tmp_path / "model.onnx")

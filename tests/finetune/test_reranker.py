@@ -59,7 +59,7 @@ def test_what_serves_is_what_was_trained(trained: Path, tmp_path: Path) -> None:
 def test_guides_become_questions_with_their_passage_first_and_others_behind(tmp_path: Path) -> None:
     topics = ["Dropout", "Momentum", "Pooling", "Attention", "Boosting", "Pruning"]
     for topic in topics:
-        text = f"# {topic}\n\n{topic} is a method that improves networks because it lowers the error by 40 percent points.\n"
+        text = f"# {topic}\n\n{topic} is a method that improves networks because it lowers the error by 40 points.\n"
         (tmp_path / f"{topic}.md").write_text(text * 2)
     groups = prepare(tmp_path, None, Settings(), share=1.0)
     assert len(groups) >= len(topics)
