@@ -44,7 +44,8 @@ class Judged:
 
 
 def _standard(scores: Scores) -> Scores:
-    return (scores - scores.mean()) / (scores.std() + 1e-9)
+    standard: Scores = (scores - scores.mean()) / (scores.std() + 1e-9)
+    return standard
 
 
 def judge(
