@@ -16,7 +16,7 @@ from assistant.evaluation.score import facts_in, first_rank, pieces
 from assistant.evaluation.statistics import Difference, Score
 from assistant.evaluation.summary import Scored, Summary, System
 
-WORST = 20
+WORST = 8  # of each way to go wrong
 CHANGED = 40
 GROUPS: Mapping[Group, str] = {
     "retrieval": "Retrieval",
@@ -123,6 +123,7 @@ def _pictures(summary: Summary) -> Iterator[Block]:
             pictures.by_kind(answered, "all_facts"),
             "By kind of question, with 95 % intervals.",
         ),
+        Picture("What became of the questions", pictures.outcomes(models), "Of all questions, with 95 % intervals."),
         Picture(
             "Coverage and risk",
             pictures.coverage_and_risk(models),
@@ -181,7 +182,7 @@ def _system(system: System) -> Iterator[Block]:
         metrics = [BY_NAME[n] for n in names if n in system.scores]
         rows = [[kind, *(cell(found.get(m.name), m) for m in metrics)] for kind, found in system.by_kind.items()]
         if metrics:
-            yield Table(("", *(m.label for m in metrics)), rows)
+            yield Table(("", *(m.label for m in metrics)), [row for row in rows if any(row[1:])])
     if system.curve:
         rates = "; ".join(f"{cell(s, BY_NAME['false_answers'])} at {c}" for c, s in system.curve.risk_at.items())
         area = system.curve.area
@@ -206,14 +207,16 @@ def _worst(summary: Summary) -> Iterator[Block]:
     for system in summary.models:
         wrong = sorted((row for row in system.rows if row.cause), key=_badness)
         if wrong:
-            yield Heading(f"{system.name}: the worst questions ({min(WORST, len(wrong))} of {len(wrong)})")
-            yield from (_case(row) for row in wrong[:WORST])
+            yield Heading(f"{system.name}: the worst questions")
+        for cause in system.causes:
+            rows = [row for row in wrong if row.cause == cause]
+            yield Heading(cause + (f" ({WORST} of {len(rows)})" if len(rows) > WORST else f" ({len(rows)})"), 3)
+            yield from (_case(row) for row in rows[:WORST])
 
 
 def _badness(row: Scored) -> tuple[float, float, str]:
-    """Said though it is not there; then what says least of what it should, of these the best found first."""
-    found = row.measures.get("facts_2500", row.measures.get("mrr", 0.0))
-    return row.measures.get("facts_recalled", -1.0), -found, row.prediction.question.id
+    """What says least of what it should, of these what looked surest first."""
+    return row.measures.get("facts_recalled", 0.0), -row.prediction.confidence, row.prediction.question.id
 
 
 def _case(row: Scored) -> Case:
@@ -228,7 +231,7 @@ def _case(row: Scored) -> Case:
     if p.retrieved:
         best = p.retrieved[0]
         lines.append(("best passage", f"{best.score:.2f}  {best.document} › {best.section}: {best.text[:300]}"))
-    return Case(f"{question.question}  [{question.id}: {row.cause}]", lines)
+    return Case(f"{question.question}  [{question.id}]", lines)
 
 
 def _where(prediction: Prediction, i: int) -> str:

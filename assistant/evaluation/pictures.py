@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from assistant.evaluation.metrics import BY_NAME
-from assistant.evaluation.statistics import Score
+from assistant.evaluation.statistics import Score, wilson
 from assistant.evaluation.summary import System
 from assistant.plain import neutralise
 
 WIDTH, HEIGHT = 520, 340
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 16, 48
+LEFT, RIGHT, TOP, BOTTOM = 78, 28, 16, 48
 SERIES = 6  # colours that the page has
 BAR, GAP = 13, 14
-LABELS = 92  # room for the names of kinds
+KIND_LABELS, CAUSE_LABELS = 92, 232  # room for names
 TICKS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 Point = tuple[float, float]
@@ -35,9 +35,10 @@ def coverage_and_risk(systems: Sequence[System]) -> str:
     drawn = [system for system in systems if system.curve]
     if not drawn:
         return ""
-    frame, parts = _shares("answerable questions answered", "questions not in the guides answered")
-    for i, system in enumerate(drawn):
+    frame, parts = _shares("answerable, answered", "not in the guides, answered")
+    for system in drawn:
         assert system.curve
+        i = system.place
         points = [(0.0, 0.0), *zip(system.curve.coverage, system.curve.risk, strict=True)]
         parts.append(_line([(frame.x(a), frame.y(b)) for a, b in points], i))
         refusals, answers = system.scores.get("false_refusals"), system.scores.get("false_answers")
@@ -54,8 +55,9 @@ def reliability(systems: Sequence[System]) -> str:
         return ""
     frame, parts = _shares("score of a passage", "share that holds the evidence")
     parts.append(f'<path class="guide" d="M{frame.x(0)},{frame.y(0)}L{frame.x(1)},{frame.y(1)}"/>')
-    for i, system in enumerate(drawn):
+    for system in drawn:
         assert system.reliability
+        i = system.place
         bins = system.reliability.bins
         parts.append(_line([(frame.x(b.score), frame.y(b.share)) for b in bins], i))
         for b in bins:
@@ -75,34 +77,54 @@ def latency(systems: Sequence[System]) -> str:
     frame = Frame(lambda s: LEFT + (WIDTH - LEFT - RIGHT) * (math.log(s) - low) / (high - low), _share_y)
     ticks = [(frame.x(t), _seconds(t)) for t in TICKS_SECONDS if low <= math.log(t) <= high]
     parts = _axes(ticks, "seconds to the end of the answer", "share of the answers")
-    for i, system in enumerate(drawn):
+    for system in drawn:
         n = len(system.seconds)
         points = [(frame.x(max(s, TICKS_SECONDS[0])), frame.y((k + 1) / n)) for k, s in enumerate(system.seconds)]
-        parts.append(_line([(points[0][0], frame.y(0)), *points], i))
+        parts.append(_line([(points[0][0], frame.y(0)), *points], system.place))
     return _svg("Time to the end of the answer", parts, drawn)
 
 
 def by_kind(systems: Sequence[System], metric: str) -> str:
     """A bar for each kind of question and system, with its interval."""
     drawn = [s for s in systems if any(metric in scores for scores in s.by_kind.values())]
-    kinds = list(dict.fromkeys(kind for s in drawn for kind, scores in s.by_kind.items() if metric in scores))
-    if not kinds:
+    kinds = dict.fromkeys(kind for s in drawn for kind, scores in s.by_kind.items() if metric in scores)
+    rows = {kind: [s.by_kind.get(kind, {}).get(metric) for s in drawn] for kind in kinds}
+    return _bars(BY_NAME[metric].label, rows, drawn, KIND_LABELS)
+
+
+def outcomes(systems: Sequence[System]) -> str:
+    """Which share of all questions went right, and where the others went wrong."""
+    drawn = [system for system in systems if system.questions]
+    counts = [{"right": s.questions - sum(s.causes.values()), **s.causes} for s in drawn]
+    names = dict.fromkeys(name for found in counts for name in found)
+
+    def share(found: Mapping[str, int], name: str, n: int) -> Score:
+        hits = found.get(name, 0)
+        return Score(hits / n, *wilson(hits, n), n)
+
+    rows = {name: [share(c, name, s.questions) for c, s in zip(counts, drawn, strict=True)] for name in names}
+    return _bars("What became of the questions", rows, drawn, CAUSE_LABELS)
+
+
+def _bars(name: str, rows: Mapping[str, Sequence[Score | None]], drawn: Sequence[System], labels: int) -> str:
+    """Empty where there is nothing to draw."""
+    if not rows:
         return ""
     row = len(drawn) * BAR + GAP
-    bottom = TOP + len(kinds) * row
+    bottom = TOP + len(rows) * row
 
     def x(share: float) -> float:
-        return LABELS + (WIDTH - LABELS - RIGHT) * share
+        return labels + (WIDTH - labels - RIGHT) * share
 
     parts = [_tick_down(x(t), t, TOP, bottom) for t in (0, 0.25, 0.5, 0.75, 1)]
-    for k, kind in enumerate(kinds):
+    for k, (label, scores) in enumerate(rows.items()):
         y = TOP + k * row + GAP / 2
         middle = y + len(drawn) * BAR / 2 + 4
-        parts.append(f'<text class="label" x="{LABELS - 8}" y="{middle:.1f}" text-anchor="end">{_text(kind)}</text>')
-        for i, system in enumerate(drawn):
-            if found := system.by_kind.get(kind, {}).get(metric):
-                parts.append(_bar(x, y + i * BAR, found, i, f"{system.name}, {kind}"))
-    return _svg(BY_NAME[metric].label, parts, drawn, bottom + 26)
+        parts.append(f'<text class="label" x="{labels - 8}" y="{middle:.1f}" text-anchor="end">{_text(label)}</text>')
+        for i, (system, found) in enumerate(zip(drawn, scores, strict=True)):
+            if found:
+                parts.append(_bar(x, y + i * BAR, found, system.place, f"{system.name}, {label}"))
+    return _svg(name, parts, drawn, bottom + 26)
 
 
 def _bar(x: Callable[[float], float], y: float, score: Score, i: int, name: str) -> str:
@@ -161,7 +183,7 @@ def _dot(x: float, y: float, i: int, radius: float, tip: str) -> str:
 
 def _svg(name: str, parts: Sequence[str], systems: Sequence[System], height: float = HEIGHT) -> str:
     drawing = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{_text(name)}">{"".join(parts)}</svg>'
-    keys = "".join(f'<span class="key s{i % SERIES}">{_text(s.name)}</span>' for i, s in enumerate(systems))
+    keys = "".join(f'<span class="key s{s.place % SERIES}">{_text(s.name)}</span>' for s in systems)
     return f'{drawing}<div class="keys">{keys}</div>'
 
 

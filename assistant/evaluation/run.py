@@ -21,7 +21,7 @@ from assistant.evaluation.price import estimate, is_claude
 from assistant.evaluation.questions import Question
 from assistant.evaluation.score import Measures
 from assistant.evaluation.telling import Bar, put, say
-from assistant.evaluation.together import generate_together
+from assistant.evaluation.together import WritesMany, generate_together
 from ingest.errors import FootnoteError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _ask(args: Namespace, assistant: Assistant, name: str, left: Sequence[Questi
     writer = assistant.writer
     if args.batch and is_claude(name):
         outcome = generate_batch(assistant, name, left, log, args.out, say)
-    elif workers > 1 and hasattr(writer, "write_batch"):
+    elif workers > 1 and isinstance(writer, WritesMany):
         outcome = generate_together(assistant, writer, name, left, log, size=workers, tell=bar)
     else:
         predict = generate.predictor(assistant, name)

@@ -36,13 +36,13 @@ def cause(prediction: Prediction, measures: Measures) -> str:
     if answer is None or prediction.failed:
         return "failed" if prediction.failed else ""
     if not question.answerable:
-        return "answered, though it is not in the guides" if prediction.answered else ""
+        return "false answer" if prediction.answered else ""
     if right(measures):
         return ""
     there = _are_in(question, answer.passages)
     if not prediction.answered:
-        return "found, but not answered" if there else "not found, not answered"
-    return "found, but not all in the answer" if there else "not found"
+        return "found, not answered" if there else "not found, not answered"
+    return "found, not in the answer" if there else "not found"
 
 
 def _are_in(question: Question, passages: Sequence[Passage]) -> bool:

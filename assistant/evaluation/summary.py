@@ -46,6 +46,7 @@ class System:
     causes: Mapping[str, int]
     dollars: float
     seconds: Sequence[float]  # of each answer, sorted
+    place: int = 0  # in the run: gives it its colour
     curve: Curve | None = None
     reliability: Reliability | None = None
     rows: Sequence[Scored] = field(default=(), repr=False)
@@ -79,7 +80,8 @@ def summarise(predictions: Sequence[Prediction], judged: Mapping[tuple[str, str]
     verdicts = judged or {}
     rows = {name: [_scored(p, verdicts.get(p.key, {})) for p in found.get(name, [])] for name in [*models, *floors]}
     kinds = Counter(p.question.kind for p in found[models[0] if models else RECIPE])
-    return Summary([_system(name, name in WHAT, rows[name]) for name in rows if rows[name]], dict(kinds))
+    present = [name for name in rows if rows[name]]
+    return Summary([_system(name, place, rows[name]) for place, name in enumerate(present)], dict(kinds))
 
 
 def _scored(prediction: Prediction, judged: Measures) -> Scored:
@@ -89,7 +91,8 @@ def _scored(prediction: Prediction, judged: Measures) -> Scored:
     return Scored(prediction, measures, cause(prediction, measures))
 
 
-def _system(name: str, is_floor: bool, rows: Sequence[Scored]) -> System:
+def _system(name: str, place: int, rows: Sequence[Scored]) -> System:
+    is_floor = name in WHAT
     table = columns(rows)
     kinds = np.array([row.prediction.question.kind for row in rows])
     by_kind = {str(kind): _scores({m: v[kinds == kind] for m, v in table.items()}) for kind in dict.fromkeys(kinds)}
@@ -103,6 +106,7 @@ def _system(name: str, is_floor: bool, rows: Sequence[Scored]) -> System:
         causes=dict(Counter(row.cause for row in rows if row.cause).most_common()),
         dollars=float(np.nansum(table["dollars"])),
         seconds=sorted(total[~np.isnan(total)].tolist()),
+        place=place,
         curve=None if is_floor else curve(predictions),
         reliability=None if is_floor else reliability(predictions),
         rows=rows,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from assistant.evaluation.generate import Outcome, Progress, predictor
 from assistant.evaluation.predictions import Log, Prediction
@@ -24,6 +24,7 @@ Events = Iterable[Text | Cite | Stop]
 NOT_ASKED: Events = (Stop("cut", detail="it was not asked together with the others"),)
 
 
+@runtime_checkable
 class WritesMany(Protocol):
     """A writer that answers several requests faster together than one by one."""
 

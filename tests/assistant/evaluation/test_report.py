@@ -63,7 +63,7 @@ def test_the_page_loads_and_runs_nothing_and_shows_every_picture(tmp_path: Path)
     assert page.loads == []
     assert not {"script", "link", "img", "iframe", "style"} & page.seen - {"style"}
     source = (tmp_path / "report.html").read_text("utf-8")
-    assert source.count("<svg") == 5
+    assert source.count("<svg") == 6
     assert not re.search(r"https?://|@import|url\(", source)
     assert "prefers-color-scheme: dark" in source
 
@@ -116,8 +116,7 @@ def test_the_worst_questions_stand_with_their_answers_and_what_was_missed(tmp_pa
         tmp_path, summarise([*many(8, right=1.0), predicted(question, said, passage("far", 900), passage("12 levels"))])
     )
     text = (tmp_path / "report.md").read_text("utf-8")
-    (case,) = re.findall(r"- \*\*how deep\?.*?(?=\n- |\n\n)", text, re.DOTALL)
-    assert "found, but not all in the answer" in case
+    (case,) = re.findall(r"### found, not in the answer \(1\)\n\n- \*\*how deep\?.*?(?=\n\n)", text, re.DOTALL)
     assert "answer: It is deep." in case
     assert "missed: 12 levels" in case
     assert "found as number 2" in case
@@ -168,6 +167,9 @@ def test_scores_that_say_what_they_mean_are_reliable_and_boasts_are_not() -> Non
     assert honest.error == pytest.approx(0, abs=1e-9)
     assert boasting.error == pytest.approx((0.5 + 0.65) / 2)
     assert honest.brier < boasting.brier
+    timid = reliability([*retrieved(0.2, 8), *retrieved(0.9, 2)])  # type: ignore[list-item]
+    assert timid is not None
+    assert timid.error == pytest.approx(0.65)  # too low and too high do not make each other good
 
 
 def test_two_models_are_compared_question_by_question(tmp_path: Path) -> None:
