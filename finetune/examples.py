@@ -11,6 +11,7 @@ from assistant.prompts import NOT_IN_GUIDES, messages, numbered
 from assistant.proving import Draft
 from assistant.retrieve import Passage
 from assistant.writers import Request, Text
+from assistant.writers.grammar import Grammar, Refusal, State
 from assistant.writers.marks import parse
 from finetune.ideas import Idea, Line, Place, sentences
 
@@ -80,7 +81,19 @@ def proved(answer: str, passages: Sequence[Passage], places: Sequence[Place]) ->
             draft.cite(event)
             cited |= {known[f"[{p + 1}.{u + 1}]"] for p, u in event.units}
     draft.finished(everything=True)
-    return cited == set(places) and all(s.supported and s.footnotes for s in draft.sentences)
+    supported = all(s.supported and s.footnotes for s in draft.sentences)
+    return supported and cited == set(places) and writable(answer, passages)
+
+
+def writable(answer: str, passages: Sequence[Passage]) -> bool:
+    """Whether constrained decoding lets a model write this: what serving forbids must not be taught."""
+    grammar = Grammar(passages)
+    state: State | Refusal = State()
+    for character in answer:
+        if not isinstance(state, State):
+            return False
+        state = grammar.step(state, character)
+    return isinstance(state, State) and grammar.end(state) is None
 
 
 def _request(idea: Idea, passages: Sequence[Passage]) -> Request:

@@ -15,6 +15,7 @@ from assistant.prompts import NOT_IN_GUIDES, numbered
 from assistant.retrieve import Passage
 
 IDS_IN_A_ROW = 4
+IDS_BELOW_CODE = 16  # each line of code is a unit
 _LINE = 80  # characters of the current line that are looked at
 _CLOSING = frozenset(".,;:!?…)]}»*_\"'”’")
 _END = r"[.!?…][)\]}\"'”’»*_`]*"
@@ -39,6 +40,7 @@ class State:
     content: bool = False  # something on this line can be cited
     cited: bool = False  # a footnote was written, and since then only what closes a sentence
     owed: bool = False  # a block of code is over and has no footnote yet
+    coded: bool = False  # this is the line for its ids
     group: str = ""  # "[2." of an id that is being written
     row: tuple[str, ...] = ()  # ids that stand together
     ticks: int = 0  # backticks that opened the code within a line
@@ -105,12 +107,12 @@ class Grammar:
 
     def _in_prose(self, state: State, character: str) -> State | Refusal:
         if character == "[":
-            room = len(state.row) < IDS_IN_A_ROW and self._open_ids(state)
-            return replace(_add(state, "["), group="[") if room and (state.content or state.owed) else "no"
+            room = len(state.row) < (IDS_BELOW_CODE if state.coded else IDS_IN_A_ROW) and self._open_ids(state)
+            return replace(_add(state, "["), group="[") if room and (state.content or state.coded) else "no"
         if character == "\n":
             if state.content and not state.cited and not state.line.rstrip().endswith(":"):
                 return "cite first"
-            return replace(state, line="", content=False)
+            return replace(state, line="", content=False, coded=state.owed)
         if character.isspace():
             return _add(state, character)
         if state.owed or _is_over(state, character):
@@ -119,7 +121,7 @@ class Grammar:
             return _add(state, character)
         if state.line.endswith("]") and character.isalnum():
             return "no"
-        return replace(_add(state, character), content=True, cited=False, row=())
+        return replace(_add(state, character), content=True, cited=False, coded=False, row=())
 
     def _tick(self, state: State) -> State | Refusal:
         """A backtick: the beginning or the end of code, which shows when the run of them is over."""
@@ -127,7 +129,7 @@ class Grammar:
             return "cite first"
         if state.run + 1 >= _FENCE and (state.ticks or state.run + 1 > _FENCE or state.line != "`" * state.run):
             return "no"  # three are a fence, at a line's beginning
-        return replace(_add(state, "`"), run=state.run + 1, content=True, cited=False, row=())
+        return replace(_add(state, "`"), run=state.run + 1, content=True, cited=False, coded=False, row=())
 
     def _in_code(self, state: State, character: str) -> State | Refusal:
         """Code within a line ends on the line, and holds nothing that looks like an id or a sentence's end."""
@@ -168,4 +170,4 @@ def _in_fence(state: State, character: str) -> State | Refusal:
         )
         return "no" if unlike else _add(state, character)  # a line that only some would take for the closing one
     closed = state.line.rstrip() == "`" * _FENCE
-    return replace(state, line="", content=False, fenced=not closed, owed=closed)
+    return replace(state, line="", content=False, fenced=not closed, owed=closed, coded=closed)

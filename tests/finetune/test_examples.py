@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from assistant.prompts import NOT_IN_GUIDES
 from assistant.writers import Turn
 from finetune import pairs, planted, tables
-from finetune.examples import answered, proved, refused, shown, written
+from finetune.examples import answered, proved, refused, shown, writable, written
 from finetune.ideas import Idea, Line, Place, ideas
 from tests.assistant.conftest import passage
 from tests.finetune.making import chunks, passages
@@ -105,3 +105,13 @@ def test_every_sentence_of_a_line_ends_with_ids(sentences: list[str]) -> None:
     assert text.count("[1.1]") >= 1
     assert text.endswith("[1.1].")
     assert text.replace(" [1.1]", "") == ". ".join(sentences) + "."
+
+
+def test_what_constrained_decoding_forbids_is_not_taught() -> None:
+    lines = passage("code.md", "Run", *(f"step_{n}()" for n in range(6)))
+    ids = "".join(f"[1.{n}]" for n in range(1, 7))
+    code = "```\n" + "\n".join(f"step_{n}()" for n in range(6)) + "\n```\n"
+    assert writable(code + ids, [lines])
+    assert not writable(code, [lines]), "code without ids"
+    assert not writable(f"It runs {ids}.", [lines]), "more ids than a sentence may have"
+    assert not writable("It runs [1.9].", [lines])
