@@ -118,7 +118,8 @@ def random_model(config: dict[str, Any]) -> Iterator[Path]:
             torch.set_default_dtype(before)
         model.save_pretrained(place)
         del model
-        PreTrainedTokenizerFast(tokenizer_object=bytes_, eos_token="<|end|>").save_pretrained(place)
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, eos_token="<|end|>")  # type: ignore[no-untyped-call]
+        tokenizer.save_pretrained(place)
         yield Path(place)
 
 
@@ -130,7 +131,8 @@ def _trained(recipe: Recipe, shape: Shape, args: argparse.Namespace, gpu: bool, 
     _reset(gpu)
     model = load(recipe, gpu)
     if recipe.quantise:
-        model = prepare_model_for_kbit_training(model, gradient_checkpointing_kwargs={"use_reentrant": False})
+        how = {"use_reentrant": False}
+        model = prepare_model_for_kbit_training(model, gradient_checkpointing_kwargs=how)  # type: ignore[no-untyped-call]
     else:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.enable_input_require_grads()
@@ -173,10 +175,10 @@ def _generated(base: Path, quantise: bool, args: argparse.Namespace, gpu: bool) 
         _reset(gpu)
         writer.write_batch(requests[:1])
         started = _now(gpu)
-        stops = [events[-1] for events in writer.write_batch(requests)]
+        stops: list[Any] = [events[-1] for events in writer.write_batch(requests)]
         seconds = _now(gpu) - started
-        tokens = sum(stop.usage["output_tokens"] for stop in stops)  # type: ignore[union-attr]
-        length = int(stops[0].usage["input_tokens"])  # type: ignore[union-attr]
+        tokens = sum(stop.usage["output_tokens"] for stop in stops)
+        length = int(stops[0].usage["input_tokens"])
         found.append(Measured("answering, constrained", weights, batch, length, tokens / seconds, _peak(gpu)))
         rate = _unconstrained(writer, requests, args.new, gpu)
         found.append(Measured("answering, free", weights, batch, length, rate, _peak(gpu)))
@@ -235,9 +237,9 @@ def table(found: Sequence[Measured]) -> str:
 
 def _optimiser(parameters: Sequence[Any], gpu: bool) -> Any:
     if gpu:
-        from bitsandbytes.optim import PagedAdamW8bit
+        from bitsandbytes.optim.adamw import PagedAdamW8bit
 
-        return PagedAdamW8bit(parameters, lr=2e-4)
+        return PagedAdamW8bit(parameters, lr=2e-4)  # type: ignore[no-untyped-call]
     from torch.optim import AdamW
 
     return AdamW(parameters, lr=2e-4)

@@ -116,7 +116,7 @@ def training(shape: Shape, recipe: Recipe, length: int, *, gpu: bool = True) -> 
     return Estimate(
         {
             "weights": shape.linear * bits / 8 + shape.other * 2,
-            "adapter": adapter * (2 + 2 + (2 if gpu else 4)),  # itself, its gradient, the optimiser's two moments
+            "adapter": adapter * (4 + 4 + (2 if gpu else 8)),  # itself, its gradient, the optimiser's two moments
             "activations": kept,
             "scores": min(tokens, LOGIT_TOKENS) * shape.vocabulary * LOGITS,
             "workspace": max(i * o for i, o in shape.matrices.values()) * 2 if recipe.quantise else 0,

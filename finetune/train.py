@@ -116,6 +116,9 @@ def _trainer(recipe: Recipe, material: Material, gpu: bool) -> Any:
         processing_class=material.tokenizer,
         peft_config=lora,
     )
+    for weight in trainer.model.parameters():
+        if weight.requires_grad:  # trl rounds them to bfloat16, where small steps are lost; and a resumed run would not
+            weight.data = weight.data.float()
     trainer.remove_callback(PrinterCallback)  # `watch.progress` says it better
     _nothing_lost(trainer, material)
     return trainer
