@@ -1,10 +1,10 @@
 """What can go wrong, as a tree. The library raises these; only the command line and the app turn them into words.
 
-    FootnoteError             str() is one line: what is wrong, the value, and the command that mends it
-    ├── ReadError             a file cannot become a document; the rest of its folder still can
-    ├── LibraryError          the library is missing, made by a newer version, or damaged
-    │   └── LibraryBusy       another process is writing to it
-    └── WriterError           a model cannot write: no key, no such model, server out of reach, cut in mid-answer
+FootnoteError             str() is one line: what is wrong, the value, and the command that mends it
+├── ReadError             a file cannot become a document; the rest of its folder still can
+├── LibraryError          the library is missing, made by a newer version, or damaged
+│   └── LibraryBusy       another process is writing to it
+└── WriterError           a model cannot write: no key, no such model, server out of reach, cut in mid-answer
 """
 
 

@@ -111,14 +111,13 @@ def _writer() -> None:
 
 
 def _guides(library: Library) -> None:
-    documents, failures = library.documents(), library.failures()
-    failed = f", {len(failures)} not read" if failures else ""
-    fold = st.expander(
-        f"{len(documents)} guides{failed}", icon=":material/library_books:", key="guides", on_change="rerun"
-    )
+    if failures := library.failures():
+        st.caption(f":material/warning: {len(failures)} files could not be read: see Guides.")
+    fold = st.expander("Guides", icon=":material/library_books:", key="guides", on_change="rerun")
     with fold:
         if guides.under_way() or not fold.open:  # its content costs a look at every file
             return
+        st.caption(f"{len(library.documents())} guides, {library.count()} passages")
         guides.outcome()
         guides.listing(library)
         guides.upload("side")

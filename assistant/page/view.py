@@ -17,7 +17,10 @@ from assistant.retrieve import Passage
 NEAREST = 4  # headings offered where the guides do not answer
 START_CHARACTERS = 220  # of a passage, in the list of what was found
 
-_LINE_MARKS = re.compile(r"^\s*(?:#{1,6}|[-*+]|\|)\s+", re.MULTILINE)
+# What is a line's form and not its words: fences and rules, the marks of headings, items and rows.
+_LINE_MARKS = re.compile(
+    r"^[ \t]*(?:```|~~~).*$|^[ \t|:]*-{2,}[ \t|:-]*$|^[ \t]*(?:#{1,6}|[-*+]|\|)[ \t]+|[ \t]*\|[ \t]*$", re.MULTILINE
+)
 _FOOTNOTE = re.compile(r"\[\^(\d+)\]")
 
 Data = dict[str, Any]
@@ -180,7 +183,7 @@ def _drawn(place: Place, number: str) -> Data:
 
 
 def _passage(passage: Passage, place: int, cited: bool) -> Data:
-    start = " ".join(_LINE_MARKS.sub("", neutralise(passage.text)).split())
+    start = " ".join(_LINE_MARKS.sub("", neutralise(passage.text)).replace(" | ", " · ").split())
     return {
         "place": place,
         "cited": cited,

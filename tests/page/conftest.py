@@ -112,28 +112,34 @@ def shots(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
     return shoot
 
 
-@pytest.fixture
-def visit(chromium: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
-    """Opens the page in a browser of its own (its own cookies); what the page complains of fails the test."""
-    contexts, complaints = [], list[str]()
+@pytest.fixture(scope="session")
+def context(chromium: Any) -> Iterator[Any]:
+    """One browser profile for most tests: what it has loaded once, it need not load again."""
+    context = chromium.new_context()
+    yield context
+    context.close()
 
-    def open_(
-        path: str = "/", width: int = 1440, height: int = 900, dark: bool = False, url: str = "", **how: Any
-    ) -> Any:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **how
-        )
-        contexts.append(context)
-        page = context.new_page()
+
+@pytest.fixture
+def visit(chromium: Any, context: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
+    """Opens the page as a new visitor; what the page complains of, or asks of the world outside, fails the test."""
+    context.clear_cookies()
+    pages, complaints = [], list[str]()
+
+    def open_(path: str = "/", width: int = 1440, height: int = 900, dark: bool = False, apart: bool = False) -> Any:
+        page = (chromium.new_context() if apart else context).new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
         page.set_default_timeout(90_000)  # a machine that others use takes its time
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: _local(asked.url, complaints))
-        page.goto((url or served[0]) + path)
+        page.goto(served[0] + path)
         return page
 
     yield open_
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not complaints
 
 

@@ -55,19 +55,17 @@ def test_a_click_on_a_footnote_shows_the_quote_in_its_place(
     assert page.locator("#footnote-source aside").count() == 0
 
 
-def test_opening_a_footnote_asks_nothing_again(visit: Visit) -> None:
+def test_opening_a_footnote_needs_nothing_from_the_server(visit: Visit) -> None:
     page = visit()
     article = ask(page, EGGS)
-    sent: list[Any] = []
-    page.on("request", lambda asked: asked.resource_type != "font" and sent.append(asked.url))
-    page.on("websocket", lambda socket: sent.append(socket.url))
-    page.evaluate("WebSocket.prototype.send = () => { window.asked = true }")
+    page.evaluate("WebSocket.prototype.send = () => {}")
     before = time.perf_counter()
     article.locator(".note").first.click()
-    marked(page)
-    assert time.perf_counter() - before < 1.0
-    assert sent == []
-    assert page.evaluate("window.asked") is None
+    assert "2,000 eggs" in marked(page)
+    assert time.perf_counter() - before < 5.0
+    for passage in article.locator(".passage").all():
+        passage.dispatch_event("click")
+        assert marked(page)
 
 
 def test_the_first_answer_is_there_in_half_a_second_once_the_page_is_warm(visit: Visit) -> None:
@@ -95,7 +93,7 @@ def test_a_hostile_guide_and_a_hostile_question_do_nothing(visit: Visit, shots: 
         open_.click()
     article.locator("[data-place]").first.click()
     page.wait_for_timeout(300)
-    page.get_by_test_id("stExpander").get_by_text(re.compile(r"^\d guides")).click()
+    page.get_by_test_id("stExpander").get_by_text("Guides", exact=True).click()
     page.get_by_role("button", name=re.compile("Notes on")).first.wait_for()
     shots(page, "hostile")
     page.get_by_role("button", name=re.compile("Notes on")).first.click()
@@ -131,7 +129,7 @@ def test_a_reload_keeps_the_conversation_and_its_footnotes(visit: Visit) -> None
 
 
 def test_nobody_sees_the_conversation_of_another(visit: Visit) -> None:
-    mine, other = visit(), visit()
+    mine, other = visit(), visit(apart=True)
     ask(mine, "What is the secret of ripe honey?")
     address = mine.url
     other.goto(address)
@@ -187,7 +185,7 @@ def test_an_uploaded_guide_can_be_asked_about_and_stays_in_the_librarys_folder(
 ) -> None:
     guide = "# Sharpening chisels\n\nA bench chisel is ground at an angle of 25 degrees and honed at 30 degrees.\n"
     page = visit()
-    page.get_by_test_id("stExpander").get_by_text(re.compile(r"^\d guides")).click()
+    page.get_by_test_id("stExpander").get_by_text("Guides", exact=True).click()
     file = {"name": "../../up/chisels.md", "mimeType": "text/markdown", "buffer": guide.encode()}
     page.locator('[data-testid="stFileUploaderDropzoneInput"]').set_input_files(file)
     page.get_by_text("1 added").first.wait_for(state="attached")
