@@ -23,6 +23,7 @@ from ingest.embed import Embedder
 from ingest.errors import ReadError
 
 NEGATIVES = 4  # passages beside the right one
+TOPICAL = 0.95  # where no single fact is asked for, what is nearer than this share of the right passage may answer too
 SHARES = {
     "heading": 4,
     "rule": 4,
@@ -69,10 +70,11 @@ def from_guides(chunks: Sequence[Chunk], model: Embedder, random: Random, share:
             kind = random.choices(list(kinds), [SHARES[name] for name in kinds])[0]
             ask = random.choice(kinds[kind])
             asked.append((place, replace(ask, question=sloppy(ask.question, short, random))))
-    mined = Miner([one.searchable for one in chunks], model).alike([ask.question for _, ask in asked])
+    miner, questions = Miner([one.searchable for one in chunks], model), [ask.question for _, ask in asked]
+    mined = zip(asked, miner.alike(questions), miner.below(questions, [place for place, _ in asked], TOPICAL), strict=True)
     return [
-        _group(ask, chunks[place], [chunks[other] for other in others], random)
-        for (place, ask), others in zip(asked, mined, strict=True)
+        _group(ask, chunks[place], [chunks[other] for other in (others if ask.fact else below)], random)
+        for (place, ask), others, below in mined
     ]
 
 
