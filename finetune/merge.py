@@ -15,6 +15,7 @@ from typing import Any
 from finetune import checks, memory
 from finetune.card import merged_card
 from finetune.tokens import with_template
+from finetune.watch import quiet
 from ingest.errors import FootnoteError
 
 
@@ -31,10 +32,11 @@ def merge(adapter: Path, out: Path, base: str = "", say: Callable[[str], None] =
     needed = memory.serving(shape, quantised=False, length=0)
     checks.room(needed, f"merging takes the whole of {base} in bfloat16")
     say(f"merging {adapter} into {base}: about {needed}")
-    model, tokenizer = _merged(adapter, base)
     part = out.with_name(out.name + ".part")
-    model.save_pretrained(str(part), safe_serialization=True)
-    tokenizer.save_pretrained(str(part))
+    with quiet():
+        model, tokenizer = _merged(adapter, base)
+        model.save_pretrained(str(part), safe_serialization=True)
+        tokenizer.save_pretrained(str(part))
     settings = json.loads((adapter / "settings.json").read_text()) if (adapter / "settings.json").exists() else {}
     (part / "README.md").write_text(merged_card(base, settings, shape.parameters), encoding="utf-8")
     if out.exists():

@@ -44,11 +44,12 @@ def train(recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Pat
     checks.memory(needed, recipe, material.length, gpu)
     say(f"{len(rows)} examples of up to {material.length} tokens; training takes about {needed}")
     _claim(recipe.out, settings)
-    trainer = _trainer(recipe, material, gpu)
-    for callback in _callbacks(recipe, material, held_out, gpu, say):
-        trainer.add_callback(callback)
-    trainer.train(resume_from_checkpoint=last_checkpoint(recipe.out / CHECKPOINTS))
-    return _finish(trainer, recipe, material, settings, gpu, say)
+    with watch.quiet():
+        trainer = _trainer(recipe, material, gpu)
+        for callback in _callbacks(recipe, material, held_out, gpu, say):
+            trainer.add_callback(callback)
+        trainer.train(resume_from_checkpoint=last_checkpoint(recipe.out / CHECKPOINTS))
+        return _finish(trainer, recipe, material, settings, gpu, say)
 
 
 def load(recipe: Recipe, gpu: bool, flash: bool = False) -> Any:
@@ -116,7 +117,7 @@ def _trainer(recipe: Recipe, material: Material, gpu: bool) -> Any:
         processing_class=material.tokenizer,
         peft_config=lora,
     )
-    for weight in trainer.model.parameters():
+    for weight in trainer.model.parameters():  # type: ignore[union-attr]
         if weight.requires_grad:  # trl rounds them to bfloat16, where small steps are lost; and a resumed run would not
             weight.data = weight.data.float()
     trainer.remove_callback(PrinterCallback)  # `watch.progress` says it better

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +26,14 @@ _WRITTEN = re.compile(r"\[(\d+\.\d+)\]")
 class Sampled:
     """Shares, of answers that were written freely: serving forbids invalid ids, so here is seen what was learned."""
 
-    footnotes_valid: float  # of the ids written, those that the prompt shows
+    footnotes_valid: float | None  # of the ids written, those that the prompt shows; None where none was written
     footnotes_right: float  # of the answers, those with exactly the reference's ids
     refusals_right: float  # of the answers, those that refuse where the reference does, and only there
     exact: float  # of the answers, those that are the reference word for word
 
     def __str__(self) -> str:
-        return ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in asdict(self).items())
+        shares = {name.replace("_", " "): value for name, value in asdict(self).items()}
+        return ", ".join(f"{name} {'–' if value is None else f'{value:.0%}'}" for name, value in shares.items())
 
 
 def sampled(answers: Sequence[str], conversations: Sequence[Conversation]) -> Sampled:
@@ -44,7 +49,7 @@ def sampled(answers: Sequence[str], conversations: Sequence[Conversation]) -> Sa
         refused += is_not_in_guides(answer) == (reference == NOT_IN_GUIDES)
         exact += answer.strip() == reference
     n = max(1, len(answers))
-    return Sampled(valid / max(1, written), right / n, refused / n, exact / n)
+    return Sampled(valid / written if written else None, right / n, refused / n, exact / n)
 
 
 def written(
@@ -94,6 +99,24 @@ def footnotes(
     return Footnotes()
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what the libraries tell one another's developers, and without their bars where nobody watches."""
+    from transformers.utils.logging import disable_progress_bar
+
+    if not sys.stderr.isatty():
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+    logger = logging.getLogger("bitsandbytes")  # which advises a kernel from the network
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(before)
+
+
 def progress(say: Callable[[str], None], gpu: bool) -> Any:
     """A callback that says how far it is, how long it takes and how much memory it has taken at most."""
     from transformers import TrainerCallback
@@ -121,7 +144,6 @@ def peak(gpu: bool) -> float:
 
         return float(torch.cuda.max_memory_allocated())
     import resource
-    import sys
 
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(taken if sys.platform == "darwin" else taken * 1024)

@@ -20,3 +20,9 @@ def test_a_sample_is_judged_by_its_ids_its_refusals_and_its_words(request_: Requ
 def test_an_id_in_the_system_prompt_is_not_one_that_exists(request_: Request) -> None:
     assert "[2.3]" in str(messages(request_)[0]["content"])
     assert sampled(["It is so [2.3]."], [said(request_, "Dropout lowers overfitting [1.1].")]).footnotes_valid == 0
+
+
+def test_where_no_footnote_was_written_none_is_called_right_or_wrong(request_: Request) -> None:
+    found = sampled([NOT_IN_GUIDES], [said(request_, NOT_IN_GUIDES)])
+    assert found.footnotes_valid is None
+    assert str(found) == "footnotes valid –, footnotes right 100%, refusals right 100%, exact 100%"
