@@ -70,7 +70,7 @@ def merged_card(base: str, settings: Mapping[str, Any], parameters: int) -> str:
         + f"""
 # A Llama that answers from guides, with footnotes
 
-{parameters / 1e9:.2f} billion parameters in bfloat16: the base model with a LoRA adapter of `footnote finetune train`
+{parameters:,} parameters in bfloat16: the base model with a LoRA adapter of `footnote finetune train`
 merged into it. The licence is the base model's.
 
     footnote ask "…" --model llama:FOLDER

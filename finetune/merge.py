@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from assistant.writers.weights import quiet
 from finetune import checks, memory
 from finetune.card import merged_card
 from finetune.tokens import with_template
-from finetune.watch import quiet
 from ingest.errors import FootnoteError
 
 

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from assistant.writers.weights import quiet
 from finetune import checks, memory, watch
 from finetune.card import adapter_card, digest
 from finetune.material import Material
@@ -44,7 +45,7 @@ def train(recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Pat
     checks.memory(needed, recipe, material.length, gpu)
     say(f"{len(rows)} examples of up to {material.length} tokens; training takes about {needed}")
     _claim(recipe.out, settings)
-    with watch.quiet():
+    with quiet():
         trainer = _trainer(recipe, material, gpu)
         for callback in _callbacks(recipe, material, held_out, gpu, say):
             trainer.add_callback(callback)

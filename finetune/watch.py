@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-import sys
 import time
-import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,24 +95,6 @@ def footnotes(
     return Footnotes()
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what the libraries tell one another's developers, and without their bars where nobody watches."""
-    from transformers.utils.logging import disable_progress_bar
-
-    if not sys.stderr.isatty():
-        disable_progress_bar()  # type: ignore[no-untyped-call]
-    logger = logging.getLogger("bitsandbytes")  # which advises a kernel from the network
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        logger.setLevel(before)
-
-
 def progress(say: Callable[[str], None], gpu: bool) -> Any:
     """A callback that says how far it is, how long it takes and how much memory it has taken at most."""
     from transformers import TrainerCallback
@@ -144,6 +122,7 @@ def peak(gpu: bool) -> float:
 
         return float(torch.cuda.max_memory_allocated())
     import resource
+    import sys
 
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(taken if sys.platform == "darwin" else taken * 1024)

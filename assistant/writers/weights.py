@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +42,24 @@ def one_line(error: Exception) -> str:
     return neutralise(" ".join(str(error).split()))[:200]
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what the libraries tell one another's developers, and without their bars where nobody watches."""
+    from transformers.utils.logging import disable_progress_bar
+
+    if not sys.stderr.isatty():
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+    logger = logging.getLogger("bitsandbytes")  # which advises a kernel from the network
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(before)
+
+
 @lru_cache(maxsize=1)
 def _load_once(folder: Path, quantise: Quantise) -> Loaded:
     if not folder.is_dir():
@@ -49,14 +71,13 @@ def _load_once(folder: Path, quantise: Quantise) -> Loaded:
     except ImportError as error:
         raise WriterError("a local Llama needs more packages: pip install 'footnote[llama]'") from error
     try:
-        return _load(folder, quantise, transformers)
+        with quiet():
+            return _load(folder, quantise, transformers)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise WriterError(f"{folder} cannot be loaded as a Llama: {one_line(error)}") from error
 
 
 def _load(folder: Path, quantise: Quantise, transformers: Any) -> Loaded:
-    if not sys.stderr.isatty():
-        transformers.utils.logging.disable_progress_bar()
     adapter = folder / "adapter_config.json"
     base = str(json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"]) if adapter.exists() else str(folder)
     named = folder if (folder / "tokenizer_config.json").exists() else base
