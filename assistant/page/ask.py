@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import streamlit as st
 
@@ -11,7 +12,7 @@ from assistant.conversations import Turn
 from assistant.page import first, guides, side, starters, toolbar, view, visit
 from assistant.page.jobs import Answering
 from assistant.page.parts import mount
-from assistant.page.writers import missing
+from assistant.page.writers import LABELS, missing
 from assistant.plain import neutralise
 from assistant.records import Answer
 from ingest.errors import FootnoteError, LibraryError
@@ -36,7 +37,8 @@ def page() -> None:
         first.page("The library is empty.")
         return
     turns = visit.shown_turns(_conversation())
-    asked = st.chat_input("Ask your guides", key="question", max_chars=LONGEST)
+    # In st.bottom by name: an input that Streamlit puts there by itself drags the page to its end whenever it grows.
+    asked = st.bottom.chat_input("Ask your guides", key="question", max_chars=LONGEST)
     asked = asked or st.session_state.pop("starter", None)
     if asked and (wrong := ask(str(asked), turns)):
         st.error(visit.label(wrong))
@@ -56,7 +58,7 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
     if not question or len(question) > LONGEST:
         return f"A question has between 1 and {LONGEST} characters; this one has {len(question)}." if question else ""
     if why := missing(visit.choice()):
-        return f"{visit.choice().name} cannot write. {why}."
+        return f"{LABELS[visit.choice().kind]} cannot write. {why}."
     try:
         assistant, store, sources = visit.chosen(), visit.conversations(), visit.sources()
     except FootnoteError as error:
@@ -114,31 +116,30 @@ def _thread(turns: list[Turn]) -> None:
         with st.container(key=f"turn-{turn.id}"):
             job = visit.answering().get(turn.id)
             if job and not job.wait(0):
-                _writing(turn.id, job)
+                _writing(turn.id, job, turn is turns[-1])
                 continue
             visit.answering().pop(turn.id, None) if turn.answer else None
             _finished(turn, job, turns)
 
 
 @st.fragment(run_every=TICK)
-def _writing(turn: int, job: Answering) -> None:
+def _writing(turn: int, job: Answering, last: bool) -> None:
     if job.wait(0):
         st.rerun()
-    _draw(view.under_way(turn, job))
+    _draw(view.under_way(turn, job), last)
     if st.button("Stop", icon=":material/stop_circle:", key=f"stop-{turn}"):
         job.stop()
         st.rerun()
 
 
 def _finished(turn: Turn, job: Answering | None, turns: list[Turn]) -> None:
-    from dataclasses import replace
-
     turn = replace(turn, answer=turn.answer or (job.answer if job else None))
-    _draw(view.finished(turn))
+    _draw(view.finished(turn), turn.id == turns[-1].id)
     toolbar.show(turn, turns, ask)
 
 
-def _draw(shown: view.Shown) -> None:
+def _draw(shown: view.Shown, last: bool) -> None:
+    shown = replace(shown, last=last)
     done = mount("answer", f"answer-{shown.id}", view.data(shown, visit.sources()), "read")
     if done.read:
         visit.go_to("read", **done.read)
@@ -153,7 +154,7 @@ def _welcome(library: Library, count: int) -> None:
     names = [neutralise(d.title) for d in library.documents()[:8]]
     more = f", and {count - len(names)} more" if count > len(names) else ""
     st.caption(visit.label(f"{count} guides, {library.count()} passages: {'; '.join(names)}{more}"))
-    guides.under_way()
+    guides.under_way("welcome")
     guides.outcome()
     with st.container(key="starters"):
         for i, question in enumerate(_starters(library, library.generation)):

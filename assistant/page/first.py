@@ -18,7 +18,7 @@ def page(why: str) -> None:
     st.markdown(
         "Footnote answers from your own documents, every sentence with a footnote that leads to the exact words."
     )
-    if guides.under_way():
+    if guides.under_way("first"):
         return
     if "no library at" not in why:
         st.warning(visit.label(why))

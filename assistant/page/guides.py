@@ -26,17 +26,17 @@ def begin(work: Callable[[Tell], Report | None]) -> None:
     st.rerun()
 
 
-def under_way() -> bool:
+def under_way(key: str) -> bool:
     """Shows the progress of an ingest, if there is one."""
     job = visit.ingesting().get(SLOT)
     if job is None or job.wait(0):
         return False
-    _progress()
+    _progress(key)
     return True
 
 
 @st.fragment(run_every=0.4)
-def _progress() -> None:
+def _progress(key: str) -> None:
     job = visit.ingesting().get(SLOT)
     if job is None or job.wait(0):
         st.rerun()
@@ -47,19 +47,21 @@ def _progress() -> None:
         f"Reading {neutralise(progress.doing)}, {progress.done} of {progress.total} done" if progress else "Starting…"
     )
     st.progress(min(share, 1.0), text=visit.label(doing))
+    if st.button("Stop reading", icon=":material/stop_circle:", key=f"stop-reading-{key}"):
+        job.stop()
 
 
-def outcome() -> None:
+def outcome(failures: bool = True) -> None:
     """What the last ingest of this visit came to."""
     job = visit.ingesting().get(SLOT)
     if job is None or not job.wait(0) or not st.session_state.get("watching"):
         return
     if job.error:
         st.error(visit.label(job.error))
-    for failure in job.report.failed if job.report else []:
+    for failure in job.report.failed if job.report and failures else []:
         st.warning(visit.label(neutralise(failure.reason)))
     if job.report:
-        st.success(summary(job.report))
+        (st.info if job.report.failed else st.success)(summary(job.report))
 
 
 def summary(report: Report) -> str:
@@ -79,14 +81,15 @@ def upload(key: str) -> None:
         return
     st.session_state.uploaded = serial + 1  # an emptied field, so that the same files are not taken again
     st.session_state.upload_errors = errors = list[str]()
+    kept = []
     for file in given:
         try:
-            uploads.keep(visit.place(), file.name, file.getvalue())
+            kept.append(uploads.keep(visit.place(), file.name, file.getvalue()))
         except FootnoteError as error:
             errors.append(neutralise(str(error)))
-    if len(errors) < len(given):
+    if kept:
         place = visit.place()
-        begin(lambda tell: uploads.take_up(place, tell))
+        begin(lambda tell: uploads.take_up(place, tell, kept))
     st.rerun()
 
 
@@ -102,14 +105,17 @@ def listing(library: Library) -> None:
         help_text = visit.label(f"{document.path}, {document.chunks} passages{', ' + notes if notes else ''}")
         if row.button(visit.label(title), key=f"read-{document.id}", type="tertiary", help=help_text, width="stretch"):
             visit.go_to("read", document=document.path)
-        with row.popover("⋯", type="tertiary"):
+        with row.popover(f"About {visit.label(title)}", type="tertiary", icon=":material/more_horiz:"):
             st.caption(help_text)
             if st.button("Take out of the library", key=f"remove-{document.id}"):
                 begin(lambda tell, path=document.path: uploads.remove(library, path, tell))  # type: ignore[misc]
     if len(documents) > 200:
         st.caption(f"And {len(documents) - 200} more: footnote status -v lists them all.")
-    for failure in library.failures():
+    for i, failure in enumerate(library.failures()):
         st.warning(visit.label(neutralise(f"Not read: {failure.reason}")))
+        file = uploads.upload_of(library, failure.root, failure.file)
+        if file and st.button("Remove this file", icon=":material/delete:", key=f"discard-{i}"):
+            begin(lambda tell, file=file: uploads.discard(library, file, tell))  # type: ignore[misc]
 
 
 def renewal(library: Library) -> None:

@@ -105,6 +105,10 @@ class Answering:
             self._done.set()
 
 
+class Stopped(FootnoteError):
+    """The visitor wants no more of it."""
+
+
 class Ingesting:
     """An ingest under way. `work` is given a function that it tells its progress."""
 
@@ -113,7 +117,7 @@ class Ingesting:
         self.report: Report | None = None
         self.error = ""
         self._work = work
-        self._done = threading.Event()
+        self._done, self._stop = threading.Event(), threading.Event()
         threading.Thread(target=self._run, daemon=True, name="ingesting").start()
 
     def wait(self, seconds: float) -> bool:
@@ -129,5 +133,11 @@ class Ingesting:
         finally:
             self._done.set()
 
+    def stop(self) -> None:
+        """Ends it when it next tells its progress: the library can be left at any point."""
+        self._stop.set()
+
     def _tell(self, progress: Progress) -> None:
         self.progress = progress
+        if self._stop.is_set():
+            raise Stopped("Stopped. What was not read yet is not in the library.")

@@ -32,7 +32,8 @@ def panel(answers: list[Answer] | None = None) -> None:
             _guides(library)
             _took(answers or [])
         except FootnoteError as error:
-            st.caption(visit.label(str(error)))
+            none = "no library at" in str(error)
+            st.caption("There is no library yet." if none else visit.label(str(error)))
         if st.button("Evaluation", type="tertiary", icon=":material/monitoring:", key="evaluation"):
             visit.go_to("evaluation")
 
@@ -65,7 +66,9 @@ def _entry(name: str, title: str, current: bool) -> None:
     if row.button(visit.label(neutralise(title)), key=f"open-{name}", type="tertiary", width="stretch") and not current:
         open_conversation(name)
     if current:
-        with row.popover("⋯", type="tertiary", key="conversation-menu"):
+        with row.popover(
+            "Rename, export or delete", type="tertiary", icon=":material/more_horiz:", key="conversation-menu"
+        ):
             _manage(name, title)
 
 
@@ -115,10 +118,10 @@ def _guides(library: Library) -> None:
         st.caption(f":material/warning: {len(failures)} files could not be read: see Guides.")
     fold = st.expander("Guides", icon=":material/library_books:", key="guides", on_change="rerun")
     with fold:
-        if guides.under_way() or not fold.open:  # its content costs a look at every file
+        if guides.under_way("side") or not fold.open:  # its content costs a look at every file
             return
         st.caption(f"{len(library.documents())} guides, {library.count()} passages")
-        guides.outcome()
+        guides.outcome(failures=False)  # they are in the list
         guides.listing(library)
         guides.upload("side")
         guides.renewal(library)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -55,8 +55,16 @@ def renew(place: Path, paths: Iterable[str | Path], tell: Tell) -> Report:
     return sync(list(paths), place, progress=tell, wait_seconds=30.0)
 
 
-def take_up(place: Path, tell: Tell) -> Report:
-    return renew(place, [place / FOLDER], tell)
+def take_up(place: Path, tell: Tell, fresh: Sequence[Path] = ()) -> Report:
+    """Reads the uploads. Stopped by the visitor, those that were fresh are not wanted after all."""
+    from assistant.page.jobs import Stopped
+
+    try:
+        return renew(place, [place / FOLDER], tell)
+    except Stopped:
+        for path in fresh:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def again(library: Library, tell: Tell) -> Report:
@@ -66,14 +74,24 @@ def again(library: Library, tell: Tell) -> Report:
 
 def remove(library: Library, document: str, tell: Tell) -> Report | None:
     """An upload goes with its file; any other document goes, and its file stays where it is."""
-    from ingest.sync import file_of
     from ingest.sync import remove as leave_out
 
     stored = next((d for d in library.documents() if d.path == document), None)
-    folder = (library.place / FOLDER).resolve()
-    file = file_of(stored.root, stored.file) if stored else None
-    if file and file.parent.resolve() == folder:
-        file.unlink(missing_ok=True)
-        return take_up(library.place, tell)
+    if stored and (file := upload_of(library, stored.root, stored.file)):
+        return discard(library, file, tell)
     leave_out([document], library.place)
     return None
+
+
+def upload_of(library: Library, root: str, file: str) -> Path | None:
+    """The file, if it is an upload."""
+    from ingest.sync import file_of
+
+    path = file_of(root, file)
+    return path if path.parent.resolve() == (library.place / FOLDER).resolve() else None
+
+
+def discard(library: Library, file: Path, tell: Tell) -> Report:
+    file.unlink(missing_ok=True)
+    others = any(path.suffix in SUFFIXES for path in file.parent.iterdir())
+    return take_up(library.place, tell) if others else again(library, tell)  # a folder with nothing in it is an error

@@ -35,6 +35,7 @@ class Shown:
     texts: dict[str, str]
     pending: str = ""
     wait: str = ""  # what is going on, while it is being written
+    last: bool = False  # of its conversation: the page is shown from its question on
 
 
 def finished(turn: Turn) -> Shown:
@@ -73,13 +74,13 @@ def data(shown: Shown, sources: Sources) -> Data:
         "status": answer.status,
         "detail": neutralise(answer.detail),
         "writing": writing,
+        "last": shown.last,
         "wait": shown.wait,
         "sentences": [_sentence(answer, notes, sentence) for sentence in answer.sentences],
         "pending": neutralise(shown.pending),
         "places": places,
         "passages": [_passage(p, len(notes) + i, _is_cited(p, notes)) for i, p in enumerate(answer.passages)],
         "nearest": _nearest(answer, len(notes)) if answer.status == "not_in_guides" else [],
-        "conflicts": conflicts(answer, notes),
         "meta": "" if writing else meta(answer),
         "copy": neutralise(answer.to_markdown()) if answer.sentences and not writing else "",
     }
@@ -107,30 +108,28 @@ def markdown(title: str, turns: Sequence[Turn]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def conflicts(answer: Answer, notes: Sequence[Footnote]) -> list[Data]:
-    """Where guides differ: what each says, side by side, by name."""
-    return [
-        {
-            "about": neutralise(conflict.about),
-            "sides": [
-                {"text": neutralise(n.quote), "title": neutralise(n.title), "notes": _numbers(notes, [n])}
-                for n in conflict.sides
-            ],
-        }
-        for conflict in getattr(answer, "conflicts", ())
-    ]
-
-
 def _sentence(answer: Answer, notes: Sequence[Footnote], sentence: Sentence) -> Data:
     text = neutralise(sentence.text)
+    guide, said = _side(sentence)
     return {
         "text": text,
+        "guide": neutralise(guide),
+        "said": neutralise(said),
         "supported": sentence.supported,
         "why": neutralise(sentence.why),
         "notes": _numbers(notes, sentence.footnotes),
         "header": neutralise(_header(answer, sentence)) if text.lstrip().startswith("|") else "",
         "code": _is_code(answer, sentence),
     }
+
+
+def _side(sentence: Sentence) -> tuple[str, str]:
+    """The guide that a sentence begins by naming, as its footnote does, and what the guide says; else nothing."""
+    for title in dict.fromkeys(note.title for note in sentence.footnotes):
+        head = re.match(rf"\s*(?:- )?{re.escape(title.split(':')[0])}: +", sentence.text)
+        if head and title:
+            return title, sentence.text[head.end() :]
+    return "", ""
 
 
 def _numbers(notes: Sequence[Footnote], of: Sequence[Footnote]) -> list[int]:

@@ -59,7 +59,7 @@ def _claude(choice: Choice) -> str:
     if not _installed(["anthropic"]):
         return "Its library is not installed: pip install anthropic"
     if not (choice.key or os.environ.get("ANTHROPIC_API_KEY")):
-        return "It needs a key: give one below, or start Footnote after export ANTHROPIC_API_KEY=…"
+        return "It needs a key: give one in the panel, or start Footnote after export ANTHROPIC_API_KEY=…"
     return ""
 
 
@@ -67,7 +67,7 @@ def _llama(choice: Choice) -> str:
     if not _installed(["torch", "transformers"]):
         return "Its libraries are not installed: pip install -e '.[llama]'"
     if not choice.path:
-        return "It needs a model: give its folder below, one that footnote finetune merge has made, for example"
+        return "It needs a model: give its folder in the panel, one that footnote finetune merge has made, for example"
     if not Path(choice.path).expanduser().is_dir():
         return f"There is no folder {choice.path}: give the model's own"
     return ""
@@ -75,7 +75,7 @@ def _llama(choice: Choice) -> str:
 
 def _url(choice: Choice) -> str:
     if not choice.url:
-        return "It needs an address: give one below, such as http://localhost:8000/v1"
+        return "It needs an address: give one in the panel, such as http://localhost:8000/v1"
     if not choice.url.startswith(("http://", "https://")):
         return f"{choice.url} is not an address: it begins with http:// or https://"
     return ""

@@ -19,6 +19,8 @@ import pytest
 from ingest.sync import sync
 
 ROOT = Path(__file__).absolute().parents[2]
+APP = ROOT / "app.py"
+OWNER = "owner-of-these-tests"
 GUIDES = Path(__file__).parent / "guides"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -42,6 +44,24 @@ def small_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def library(small_library: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_library, tmp_path / "library"))
+
+
+@pytest.fixture
+def open_(monkeypatch: pytest.MonkeyPatch, library: Path) -> Callable[..., Any]:
+    """Opens the page through AppTest on a library, as a visitor with this mark."""
+    from streamlit.testing.v1 import AppTest
+
+    def opened(place: Path = library, owner: str = OWNER, **query: str) -> AppTest:
+        monkeypatch.setenv("FOOTNOTE_LIBRARY", str(place))
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        app.session_state["owner"] = owner
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception
+        return app
+
+    return opened
 
 
 @contextmanager

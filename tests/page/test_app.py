@@ -13,28 +13,12 @@ from streamlit.testing.v1 import AppTest
 from assistant.conversations import Conversations
 from assistant.page import feedback
 from ingest.library import Library
+from tests.page.conftest import OWNER
 
-APP = Path(__file__).absolute().parents[2] / "app.py"
 EGGS = "How many eggs does the queen lay a day in early summer?"
 WINTER = "What does a hive weigh before winter?"
-OWNER = "owner-of-these-tests"
 
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def open_(monkeypatch: pytest.MonkeyPatch, library: Path) -> Open:
-    """Opens the page on a library, as a visitor with this mark."""
-    return lambda place=library, owner=OWNER, **query: _opened(monkeypatch, place, owner, query)
-
-
-def _opened(monkeypatch: pytest.MonkeyPatch, place: Path, owner: str, query: dict[str, str]) -> AppTest:
-    monkeypatch.setenv("FOOTNOTE_LIBRARY", str(place))
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    app.session_state["owner"] = owner
-    for name, value in query.items():
-        app.query_params[name] = value
-    return good(app.run())
 
 
 def good(app: AppTest) -> AppTest:
@@ -72,17 +56,6 @@ def texts(app: AppTest) -> str:
         for kind in ("markdown", "caption", "info", "error", "warning", "success")
         for element in app.get(kind)
     )
-
-
-def test_the_first_visit_offers_questions_that_the_guides_themselves_raise(open_: Open, library: Path) -> None:
-    app = open_()
-    offered = [b.label for b in app.button if (b.key or "").startswith("starter-")]
-    assert 2 <= len(offered) <= 5
-    assert "How often should a hive be inspected?" in offered or "What does a hive weigh before winter?" in offered
-    assert "Why does a loaf stay flat?" in offered
-    assert "3 guides" in texts(app)
-    button(app, "starter-").click().run()
-    assert [turn["question"] for turn in answers(app)] == [offered[0]]
 
 
 def test_an_answer_is_drawn_with_footnotes_that_hold_the_exact_words(open_: Open, library: Path) -> None:
@@ -209,58 +182,19 @@ def test_a_thumbs_down_becomes_a_question_that_the_evaluation_reads(open_: Open,
     assert "30 kg" in kept.evidence[0].quote
 
 
-@pytest.mark.parametrize(
-    ("kind", "what"),
-    [("claude", "ANTHROPIC_API_KEY"), ("llama", "folder"), ("url", "http://")],
-)
-def test_a_writer_that_cannot_write_says_why_and_what_would_help(open_: Open, kind: str, what: str) -> None:
-    app = open_()
-    next(s for s in app.selectbox if s.key == "writer-kind").set_value(kind).run()
-    assert what in texts(good(app)).replace("\\", "").replace("\u200b", "")
-    app.chat_input[0].set_value(EGGS).run()
-    assert answers(good(app)) == []
-    assert app.error
+def test_sentences_that_name_their_guide_are_known_by_it(open_: Open, tmp_path: Path) -> None:
+    from ingest.sync import sync
 
-
-def test_a_key_for_claude_is_kept_in_memory_only(open_: Open, library: Path) -> None:
-    app = open_()
-    next(s for s in app.selectbox if s.key == "writer-kind").set_value("claude").run()
-    next(t for t in app.text_input if t.key == "writer-key").set_value("sk-secret-of-mine").run()
-    assert app.session_state["choice"].key == "sk-secret-of-mine"
-    assert "sk-secret" not in repr(app.session_state["choice"])
-    assert not [f for f in library.rglob("*") if f.is_file() and b"sk-secret" in f.read_bytes()]
-
-
-def test_a_writer_out_of_reach_is_said_and_the_passages_stay(open_: Open) -> None:
-    app = open_()
-    next(s for s in app.selectbox if s.key == "writer-kind").set_value("url").run()
-    next(t for t in app.text_input if t.key == "writer-url").set_value("http://127.0.0.1:9/v1").run()
-    [turn] = answers(ask(app, EGGS))
-    assert turn["status"] == "failed"
-    assert "127.0.0.1:9" in turn["detail"]
-    assert turn["passages"]
-
-
-def test_without_a_library_the_page_shows_how_to_make_one_and_makes_it(open_: Open, tmp_path: Path) -> None:
-    place = tmp_path / "fresh"
-    app = open_(place)
-    assert "nothing to ask yet" in texts(app)
-    assert any("starter guides" in b.label for b in app.button)
-    app.text_input[0].set_value(str(tmp_path / "nowhere"))
-    next(b for b in app.button if b.label == "Read this folder").click().run()
-    assert "nowhere" in texts(good(app))
-    guides = tmp_path / "mine"
-    guides.mkdir()
-    (guides / "tea.md").write_text("# Tea\n\nGreen tea is brewed at 80 °C for two minutes.\n")
-    (guides / "empty.md").write_text("")
-    app.text_input[0].set_value(str(guides))
-    next(b for b in app.button if b.label == "Read this folder").click().run()
-    for _ in range(300):
-        if app.chat_input:
-            break
-        app.run()
-    assert answers(ask(app, "How is green tea brewed?"))[0]["status"] == "answered"
-    assert [d.path for d in Library(place).documents()] == ["tea.md"]
+    folder = tmp_path / "hives"
+    folder.mkdir()
+    (folder / "a.md").write_text("# Hives in the north\n\nA hive weighs 30 kg before winter.\n")
+    (folder / "b.md").write_text("# Hives in the south: notes\n\nA hive weighs 18 kg before winter.\n")
+    sync([folder], tmp_path / "library-of-hives")
+    [turn] = answers(ask(open_(tmp_path / "library-of-hives"), "How many kg does a hive weigh before winter?"))
+    assert {s["guide"]: s["said"].strip() for s in turn["sentences"]} == {
+        "Hives in the north": "A hive weighs 30 kg before winter.",
+        "Hives in the south: notes": "A hive weighs 18 kg before winter.",
+    }
 
 
 def test_a_question_that_is_too_long_is_refused_by_the_server_too(open_: Open) -> None:

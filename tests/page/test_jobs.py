@@ -12,6 +12,7 @@ import pytest
 from assistant.page.jobs import Answering, Ingesting
 from assistant.records import Answer, Passages, Proved, Sentence, Written
 from ingest.errors import WriterError
+from ingest.sync import Progress
 
 
 def test_stop_ends_at_once_and_keeps_what_was_written_even_if_the_writer_hangs() -> None:
@@ -77,3 +78,21 @@ def test_an_ingest_that_fails_says_why() -> None:
     job = Ingesting(work)
     assert job.wait(5)
     assert "disk full" in job.error
+
+
+def test_an_ingest_that_is_stopped_ends_when_it_next_tells_its_progress() -> None:
+    told, stopped = threading.Event(), threading.Event()
+
+    def work(tell: Any) -> None:
+        tell(Progress(0, 2, "a.md"))
+        told.set()
+        assert stopped.wait(5)
+        tell(Progress(1, 2, "b.md"))
+        raise AssertionError("it went on")
+
+    job = Ingesting(work)
+    assert told.wait(5)
+    job.stop()
+    stopped.set()
+    assert job.wait(5)
+    assert job.error.startswith("Stopped")

@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 from assistant.page import parts
 
 WORDS = "a bc word . ** * _ ` `` # ### - 1. > [ ]( ) ![x](y) <b> </b> &amp; $ \\| | 🐝 é snake_case_name 2*3*4".split()
-LINES = [" ", "\n", "\n\n", "\t", "```\n", "~~~", "---\n", "# ", "- ", "  - ", "| a | b |\n|---|---|\n| c | d |\n"]
+LINES = [
+    " ",
+    "\n",
+    "\n\n",
+    "\t",
+    "```\n",
+    "~~~",
+    "---\n",
+    "title: x\n",
+    "# ",
+    "- ",
+    "  - ",
+    "| a | b |\n|---|---|\n| c | d |\n",
+]
 BITS = st.sampled_from([*WORDS, *LINES])
 TEXTS = st.lists(BITS, max_size=60).map("".join)
 
@@ -54,6 +67,7 @@ def test_no_character_is_lost_or_moved_and_the_marks_hold_the_quote(
         ("- an item", "an item"),
         ("| a | b |\n|---|---|\n| c | d |", "a\nb\nc\nd"),
         ("```python\nx = 1\n```", "x = 1"),
+        ("---\ntitle: Bees\ndate: 2026\n---\n# Bees", "title: Bees date: 2026 Bees"),
         ("<b>not bold</b> $x$ :smile:", "<b>not bold</b> $x$ :smile:"),
     ],
 )
@@ -65,6 +79,27 @@ def test_markup_is_hidden_and_everything_else_is_seen(drawing: Any, text: str, s
         text,
     )
     assert " ".join(seen.split()) == " ".join(shown.split())
+
+
+def test_guides_that_differ_stand_side_by_side_each_under_its_name(chromium: Any) -> None:
+    said = [("Keeping bees", "A hive weighs 30 kg."), ("Winter", "A hive weighs 25 kg."), ("", "Both are right.")]
+    sentences = [
+        {"text": f"- {guide}: {text}", "said": text, "guide": guide, "supported": True, "notes": [], "header": ""}
+        for guide, text in said
+    ]
+    page = chromium.new_page()
+    page.set_content("<div></div>")
+    for script in ("render.js", "panel.js", "draw.js"):
+        page.add_script_tag(content=(parts.HERE / script).read_text(encoding="utf-8"))
+    draw = "(sentences) => drawAnswer({ data: { sentences } }, document.querySelector('div'))"
+    page.evaluate(draw, sentences)
+    assert page.locator(".side h3").all_inner_texts() == ["Keeping bees", "Winter"]
+    assert page.locator(".side p").all_inner_texts() == ["A hive weighs 30 kg.", "A hive weighs 25 kg."]
+    page.locator("div").first.evaluate("node => node.replaceChildren()")
+    page.evaluate(draw, sentences[1:])
+    assert page.locator(".side").count() == 0, "one guide alone is a line as any other"
+    assert "Winter: A hive weighs 25 kg." in page.locator("body").inner_text()
+    page.close()
 
 
 def test_a_paragraph_full_of_marks_is_drawn_at_once(drawing: Any) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.page import uploads
+from assistant.page.jobs import Stopped
 from ingest.errors import ReadError
 from ingest.library import Library
 
@@ -64,3 +65,29 @@ def test_a_guide_from_elsewhere_is_taken_out_and_its_file_stays(library: Path) -
     uploads.remove(opened, "bread.md", lambda progress: None)
     assert "bread.md" not in [d.path for d in Library(library).documents()]
     assert (Path(__file__).parent / "guides" / "bread.md").exists()
+
+
+def test_an_upload_that_could_not_be_read_can_be_removed_and_a_file_from_elsewhere_is_none(library: Path) -> None:
+    path = uploads.keep(library, "empty.md", b"")
+    assert uploads.take_up(library, lambda progress: None).failed
+    opened = Library(library)
+    [failure] = opened.failures()
+    assert uploads.upload_of(opened, failure.root, failure.file) == path
+    uploads.discard(opened, path, lambda progress: None)
+    assert not path.exists()
+    assert Library(library).failures() == []
+    [bread] = [d for d in opened.documents() if d.path == "bread.md"]
+    assert uploads.upload_of(opened, bread.root, bread.file) is None
+
+
+def test_a_fresh_upload_leaves_again_when_its_reading_is_stopped(library: Path) -> None:
+    def tell(progress: object) -> None:
+        raise Stopped("enough")
+
+    path = uploads.keep(library, "long.md", b"# Long\n\nA long guide says a lot of things.\n")
+    with pytest.raises(Stopped):
+        uploads.take_up(library, tell, [path])
+    assert not path.exists()
+    assert "long.md" not in [d.path for d in Library(library).documents()]
+    uploads.keep(library, "short.md", b"# Short\n\nA short guide says one thing.\n")
+    assert uploads.take_up(library, lambda progress: None).added == ["short.md"]

@@ -53,7 +53,9 @@ function drawNearest(turn, into) {
     const item = element("li");
     const open = button("heading", "", "", () => openPanel(turn.owner, index));
     open.dataset.place = index;
-    open.append(element("span", "title", place.path[place.path.length - 1] || place.title), element("span", "of", place.title));
+    const section = place.path[place.path.length - 1];
+    open.append(element("span", "title", section || place.title));
+    if (section) open.append(element("span", "of", place.title));
     item.append(open);
     list.append(item);
   }
@@ -73,22 +75,6 @@ function drawState(turn, into) {
   if (detail) box.append(element("p", "", detail));
   if (status === "not_in_guides") drawNearest(turn, box);
   into.append(box);
-}
-
-function drawConflicts(turn, into) {
-  for (const conflict of turn.data.conflicts) {
-    const box = element("section", "conflict");
-    box.append(element("h3", "", conflict.about || "The guides differ"));
-    const sides = element("div", "sides");
-    for (const side of conflict.sides) {
-      const node = element("div", "side");
-      node.append(element("span", "title", side.title), element("span", "sentence", side.text));
-      node.append(marks(turn, { notes: side.notes }));
-      sides.append(node);
-    }
-    box.append(sides);
-    into.append(box);
-  }
 }
 
 function drawMeta(turn) {
@@ -129,7 +115,6 @@ function drawTurn(turn) {
   const body = element("div", "answer");
   turn.doubts = 0;
   drawAnswer(turn, body);
-  drawConflicts(turn, body);
   article.append(body);
   if (data.writing) {
     const wait = element("p", "wait", data.wait);
@@ -139,6 +124,17 @@ function drawTurn(turn) {
   if (data.passages.length) article.append(drawFound(turn));
   if (!data.writing) article.append(drawMeta(turn));
   return article;
+}
+
+// A long answer is read from its question on, not from its end; once the reader scrolls, the page is theirs.
+function fromItsBeginning(turn, root) {
+  if (!turn.reader) {
+    turn.reader = () => (turn.placed = true);
+    for (const way of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(way, turn.reader, { once: true });
+  }
+  settled(() => {
+    if (!turn.placed && !panels.owner) root.querySelector("article").scrollIntoView({ block: "start" });
+  });
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -156,6 +152,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       setTriggerValue("read", { document: place.document, start: place.start, end: place.end });
     },
     focus: (index) => find(index)?.focus(),
+    reveal: (index) => find(index)?.scrollIntoView({ block: "nearest" }),
     shown: (index) => {
       turn.open = index;
       for (const node of root.querySelectorAll(".note")) node.setAttribute("aria-expanded", String(+node.dataset.place === index));
@@ -174,6 +171,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     else root.append(drawn);
     turn.drawn = drawing;
     if (held !== undefined) find(held)?.focus({ preventScroll: true });
+    if (data.last) fromItsBeginning(turn, root);
   }
   return () => {
     if (panels.owner === turn.owner) closePanel(false);

@@ -6,16 +6,20 @@ function kindOfSentence(text) {
   return (KINDS.find(([, pattern]) => pattern.test(text)) || ["prose"])[0];
 }
 
-// Sentences that belong together: prose to a paragraph, rows to a table, items to a list.
+// Sentences that belong together: prose to a paragraph, rows to a table, items to a list, guides that differ side by side.
 function groups(sentences) {
   const found = [];
   for (const sentence of sentences) {
-    const kind = sentence.code ? "code" : kindOfSentence(sentence.text);
+    const kind = sentence.guide ? "sides" : sentence.code ? "code" : kindOfSentence(sentence.text);
     const last = found[found.length - 1];
     const joins = last && last.kind === kind && kind !== "heading" && !(kind === "code" && !sentence.code);
     const sameTable = kind !== "table" || (last && last.header === sentence.header);
     if (joins && sameTable) last.sentences.push(sentence);
     else found.push({ kind, header: sentence.header, sentences: [sentence] });
+  }
+  for (const group of found) {
+    const guides = new Set(group.sentences.map((sentence) => sentence.guide));
+    if (group.kind === "sides" && guides.size < 2) group.kind = kindOfSentence(group.sentences[0].text);
   }
   return found;
 }
@@ -112,9 +116,29 @@ function drawCodeOf(turn, into, group) {
   into.append(box);
 }
 
+// What each guide says, by name: every guide has a column of its own.
+function drawSides(turn, into, group) {
+  const box = element("section", "sides");
+  box.setAttribute("aria-label", "What each guide says");
+  const columns = new Map();
+  for (const sentence of group.sentences) {
+    if (!columns.has(sentence.guide)) {
+      const side = element("div", "side");
+      side.append(element("h3", "title", sentence.guide));
+      columns.set(sentence.guide, side);
+    }
+    const said = element("p");
+    drawSentence(turn, said, sentence, sentence.said);
+    columns.get(sentence.guide).append(said);
+  }
+  box.append(...columns.values());
+  into.append(box);
+}
+
 function drawAnswer(turn, into) {
   for (const group of groups(turn.data.sentences)) {
     if (group.kind === "item") drawItems(turn, into, group);
+    else if (group.kind === "sides") drawSides(turn, into, group);
     else if (group.kind === "table") drawRows(turn, into, group);
     else if (group.kind === "code") drawCodeOf(turn, into, group);
     else {

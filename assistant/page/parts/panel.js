@@ -15,12 +15,17 @@ function button(className, text, label, onclick) {
   return node;
 }
 
+// The page goes on growing for a moment, and what we scroll to has to stay in sight.
+function settled(scroll) {
+  for (const soon of [0, 150, 400, 800]) setTimeout(scroll, soon);
+}
+
 function themed(host, like) {
   const style = getComputedStyle(like);
   for (const name of THEME) host.style.setProperty(name, style.getPropertyValue(name));
 }
 
-// `owner` is {id, root, places, notes, css, returnTo, read(place), shown(index)}
+// `owner` is {id, like, places, notes, read(place), focus(index), reveal(index), shown(index)}
 function openPanel(owner, index) {
   const place = owner.places[index];
   if (!panels.host) {
@@ -43,6 +48,7 @@ function openPanel(owner, index) {
   const title = panels.host.shadowRoot.getElementById("panel-title");
   title.focus({ preventScroll: true });
   scrollToMark(panels.host.shadowRoot);
+  settled(() => panels.owner?.id === owner.id && panels.index === index && panels.owner.reveal(index));
 }
 
 function scrollToMark(root) {

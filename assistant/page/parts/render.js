@@ -90,6 +90,7 @@ const ITEM = /^([ \t]*)([-*+][ \t]+|\d{1,3}[.)][ \t]+)/;
 const ROW = /^[ \t]*\|/;
 const RULE = /^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(\|[ \t:|-]*)?\n?$/;
 const QUOTED = /^(>[ \t]?)+/;
+const FRONT = /^---\n(?:[\w-]+:.*\n|[ \t]+.*\n)+---(?:\n|$)/; // what some guides say of themselves before they begin
 
 function kindOf(line) {
   if (!line.trim()) return "gap";
@@ -107,7 +108,9 @@ function blocks(text, inCode = false) {
   const found = [];
   let code = inCode ? { kind: "code", lines: [] } : null;
   if (code) found.push(code);
-  for (const line of text.match(/[^\n]*\n|[^\n]+$/g) || []) {
+  const front = inCode ? null : text.match(FRONT);
+  if (front) found.push({ kind: "front", lines: [front[0]] });
+  for (const line of text.slice(front ? front[0].length : 0).match(/[^\n]*\n|[^\n]+$/g) || []) {
     const kind = kindOf(line);
     const last = found[found.length - 1];
     if (code) {
@@ -171,6 +174,15 @@ function drawCode(pen, into, lines, inCode) {
   into.append(pre);
 }
 
+function drawFront(pen, into, text) {
+  const node = element("div", "front");
+  const end = text.lastIndexOf("\n---");
+  pen.write(node, text.slice(0, 4), "m");
+  pen.write(node, text.slice(4, end));
+  pen.write(node, text.slice(end), "m");
+  into.append(node);
+}
+
 function drawBlock(pen, into, block, inCode) {
   const text = block.lines.join("");
   if (block.kind === "gap" || block.kind === "rule") {
@@ -180,6 +192,7 @@ function drawBlock(pen, into, block, inCode) {
     if (block.kind === "rule") into.append(element("hr"));
   } else if (block.kind === "code") drawCode(pen, into, block.lines, inCode);
   else if (block.kind === "table") drawTable(pen, into, block.lines);
+  else if (block.kind === "front") drawFront(pen, into, text);
   else {
     const [marker, name, className, style] = shapeOf(block.kind, text);
     const node = element(name, className);
