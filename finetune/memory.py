@@ -11,7 +11,7 @@ from finetune.recipe import Recipe
 GB = 1e9
 NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)  # a byte for 64 weights is their scale, four bytes for 256 of those bytes
 NF4_PLAIN_BITS = 4 + 32 / 64  # without double quantisation
-CONTEXT = 0.8 * GB  # of CUDA and its kernels
+PROGRAM = 0.8 * GB  # CUDA and its kernels; without a GPU about as much for torch and the rest
 LOGITS = 4 + 4  # bytes for each: the scores in single precision, and their gradient
 LOGIT_TOKENS = 2048  # whose scores are held at a time: the output layer's loss is worked out piece by piece
 SPARE = 1.1  # the allocator's gaps
@@ -120,7 +120,7 @@ def training(shape: Shape, recipe: Recipe, length: int, *, gpu: bool = True) -> 
             "activations": kept,
             "scores": min(tokens, LOGIT_TOKENS) * shape.vocabulary * LOGITS,
             "workspace": max(i * o for i, o in shape.matrices.values()) * 2 if recipe.quantise else 0,
-            "CUDA": CONTEXT if gpu else 0,
+            "program": PROGRAM,
         }
     )
 

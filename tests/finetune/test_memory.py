@@ -77,3 +77,8 @@ def test_what_would_fit_is_the_largest_that_does() -> None:
 
 def test_a_merge_takes_two_bytes_a_weight() -> None:
     assert serving(LLAMA_8B, quantised=False, length=0).parts["weights"] == 2 * LLAMA_8B.parameters
+
+
+def test_the_smallest_model_takes_what_the_libraries_take() -> None:
+    tiny = Shape.of({**TINY_LLAMA, "vocab_size": 500, "hidden_size": 64, "num_hidden_layers": 2})
+    assert 0.7 * GB < training(tiny, RECIPE, 200, gpu=False).total < 1.2 * GB
