@@ -96,9 +96,10 @@ def test_a_hostile_guide_and_a_hostile_question_do_nothing(visit: Visit, shots: 
     article.locator("[data-place]").first.click()
     page.wait_for_timeout(300)
     page.get_by_test_id("stExpander").get_by_text("Guides", exact=True).click()
-    page.get_by_role("button", name=re.compile("Notes on")).first.wait_for()
+    guide = page.locator('[class*="st-key-read-"]').get_by_role("button", name=re.compile("^Notes on"))
+    guide.wait_for()
     shots(page, "hostile")
-    page.get_by_role("button", name=re.compile("Notes on")).first.click()
+    guide.click()
     page.locator(".reader-text").wait_for()
     page.wait_for_timeout(300)
     assert page.evaluate("window.hacked") is None
