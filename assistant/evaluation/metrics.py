@@ -61,6 +61,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("total_p95", "Time to the end, 95th percentile", "cost", -1, "seconds", "p95", "total"),
     Metric("input_tokens", "Tokens in", "cost", -1, "number"),
     Metric("output_tokens", "Tokens out", "cost", -1, "number"),
+    Metric("tokens_per_second", "Tokens written a second, of one answer", "cost", 1, "number"),
     Metric("dollars", "Price a question", "cost", -1, "dollars"),
     Metric("judged_correct", "Correct in the judge's eyes", "judge"),
     Metric("judged_supported", "Sentences supported in the judge's eyes", "judge"),

@@ -165,7 +165,7 @@ def _decision(prediction: Prediction) -> dict[str, float]:
 
 
 def _cost(prediction: Prediction, answer: Answer) -> dict[str, float]:
-    counted = ("input_tokens", "output_tokens", "dollars")
+    counted = ("input_tokens", "output_tokens", "tokens_per_second", "dollars")
     found = {name: float(answer.usage[name]) for name in counted if name in answer.usage}
     if "total" in answer.seconds:
         found["total"] = float(answer.seconds["total"])

@@ -126,10 +126,12 @@ def test_footnotes_beside_the_evidence_cost_precision_and_missing_ones_recall() 
 
 
 def test_support_length_time_and_price_are_taken_from_the_answer() -> None:
-    said = answer(("one two three", ()), ("four", ()), supported=False, seconds={"total": 1.5}, usage={"dollars": 0.25})
+    usage = {"dollars": 0.25, "tokens_per_second": 9}
+    said = answer(("one two three", ()), ("four", ()), supported=False, seconds={"total": 1.5}, usage=usage)
     found = measure(predicted(FACT, said, first_word=0.5, invalid=2))
     assert (found["sentences"], found["words"], found["sentences_supported"]) == (2, 4, 0)
     assert (found["total"], found["first_word"], found["dollars"], found["invalid_footnotes"]) == (1.5, 0.5, 0.25, 2)
+    assert found["tokens_per_second"] == 9
 
 
 @pytest.mark.parametrize(
