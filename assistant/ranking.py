@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +36,7 @@ class Query:
     weights: Mapping[str, float]
     alternatives: Mapping[str, Sequence[tuple[str, ...]]]  # term -> other ways to say it, each one or more terms
     unknown: frozenset[str] = frozenset()  # terms that stand nowhere in the library
+    slips: Mapping[str, str] = field(default_factory=dict)  # terms that were mistyped -> what was meant
 
     @property
     def total(self) -> float:

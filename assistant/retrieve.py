@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,7 +14,7 @@ from assistant.followups import Understood, understand
 from assistant.ranking import Query, chance, fused, lexical, rarity
 from ingest.chunks import Chunk, Unit
 from ingest.errors import LibraryError
-from ingest.words import content_terms, terms
+from ingest.words import content_terms, stem, terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,8 @@ class Retriever:
 
     def candidates(self, understood: Understood, among: Sequence[int] | None = None) -> Candidates:
         """What words or meaning bring up, each with the features of both."""
-        query, vector = self._query(understood), self._vector(understood.text)
+        query = self._query(understood)
+        vector = self._vector(_mended(understood.text, query))
         with self.library.reading():
             near = self.library.nearest(vector, CANDIDATES, among)
             matched = self.library.match(self._sought(query), CANDIDATES, among)
@@ -153,10 +155,14 @@ class Retriever:
         own = content_terms(understood.question)[:MOST_TERMS]
         topic = [t for t in content_terms(understood.topic)[:MOST_TERMS] if t not in own] if understood.topic else []
         frequencies = self.library.frequencies([*own, *topic])
+        unknown = {t for t, frequency in frequencies.items() if not frequency}
+        slips = {t: meant for t in unknown if (meant := self.library.meant(t))}
+        frequencies |= {t: self.library.frequencies([meant])[meant] for t, meant in slips.items()}
         chunks = max(self.library.count(), 1)
         weights = {t: rarity(frequencies[t], chunks) * (1.0 if t in own else TOPIC_WEIGHT) for t in [*own, *topic]}
         alternatives = {t: forms for t in weights if (forms := self._alternatives().get(t))}
-        return Query(weights, alternatives, frozenset(t for t, frequency in frequencies.items() if not frequency))
+        alternatives |= {t: [(meant,)] for t, meant in slips.items()}
+        return Query(weights, alternatives, frozenset(unknown - slips.keys()), slips)
 
     def _alternatives(self) -> dict[str, list[tuple[str, ...]]]:
         """Abbreviations and their long forms, as the library's own documents explain them."""
@@ -167,6 +173,11 @@ class Retriever:
                 forms[terms(short)[0]] = [tuple(terms(long)) for long in longs[:2]]
             self._forms = (generation, forms)
         return self._forms[1]
+
+
+def _mended(text: str, query: Query) -> str:
+    """Without its slips: to a model, `pytroch` is a row of odd syllables."""
+    return re.sub(r"[^\W\d_]+", lambda word: query.slips.get(stem(word.group().lower()), word.group()), text)
 
 
 def in_doubt(first: NDArray[np.float64]) -> bool:

@@ -71,7 +71,9 @@ def from_guides(chunks: Sequence[Chunk], model: Embedder, random: Random, share:
             ask = random.choice(kinds[kind])
             asked.append((place, replace(ask, question=sloppy(ask.question, short, random))))
     miner, questions = Miner([one.searchable for one in chunks], model), [ask.question for _, ask in asked]
-    mined = zip(asked, miner.alike(questions), miner.below(questions, [place for place, _ in asked], TOPICAL), strict=True)
+    mined = zip(
+        asked, miner.alike(questions), miner.below(questions, [place for place, _ in asked], TOPICAL), strict=True
+    )
     return [
         _group(ask, chunks[place], [chunks[other] for other in (others if ask.fact else below)], random)
         for (place, ask), others, below in mined

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingest.words import is_slip
+
 if TYPE_CHECKING:
     from ingest.library import Library
 
 MOST_POSTINGS = 10_000  # that one search may touch, 1.1 µs each; the ranking counts all terms of what is found
+LONG_ENOUGH = 6  # a shorter word is a letter away from too many others
 BESIDE = 0.6  # what a match in title, section or table header counts, against one in the text
 
 
@@ -57,6 +60,18 @@ class FullText:
             rows = self.library.rows("SELECT doc FROM vocabulary WHERE term = ?", term)
             cached[1][term] = rows[0][0] if rows else 0
         return {term: cached[1][term] for term in terms}
+
+    def meant(self, term: str) -> str:
+        """The library's most usual word of which this one is a slip of the finger, or nothing."""
+        if len(term) < LONG_ENOUGH or not term.isalpha():
+            return ""
+        near = self.library.rows(
+            "SELECT term FROM vocabulary WHERE term >= ? AND term < ? AND abs(length(term) - ?) < 2 ORDER BY doc DESC",
+            term[0],
+            chr(ord(term[0]) + 1),
+            len(term),
+        )
+        return next((word for (word,) in near if is_slip(term, word)), "")
 
     def _affordable(self, terms: Sequence[str]) -> list[str]:
         """From the rarest on, as long as what they touch is affordable: a common word costs much and tells nothing."""

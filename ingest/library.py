@@ -198,6 +198,10 @@ class Library:
         with self.reading():
             return self._fulltext.frequencies(terms)
 
+    def meant(self, term: str) -> str:
+        """The word that a word which stands nowhere is a slip of, or nothing."""
+        return self._fulltext.meant(term)
+
     # Vectors
 
     def vectors(self, ids: Sequence[int] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -81,6 +81,13 @@ def _of(match: re.Match[str]) -> Iterator[str]:
             yield from (stem(piece.lower()) for piece in camel if len(piece) > 1)
 
 
+def is_slip(typed: str, meant: str) -> bool:
+    """One letter too many or too few, or two the wrong way round: `pytroch`. No other letter: `replay`, `replace`."""
+    i = next((i for i, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), min(len(typed), len(meant)))
+    turned = typed[i + 1 : i + 2] + typed[i : i + 1] + typed[i + 2 :]
+    return meant[i:] in (typed[i + 1 :], turned) or meant[i + 1 :] == typed[i:]
+
+
 def figure(text: str) -> str:
     """`$148K`, `148,000` and `148 thousand` are one term; so are `80 %` and `80 percent`."""
     match = re.fullmatch(r"[$€£]?([\d,]+(?:\.\d+)?)\s*([a-z%]*)", text.lower().strip())

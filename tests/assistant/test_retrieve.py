@@ -43,6 +43,12 @@ def test_a_follow_up_is_searched_with_what_it_points_to(guide: Assistant) -> Non
     assert any("bfloat16" in p.text for p in guide.search("Which compute dtype does it use?", k=3, history=history))
 
 
+def test_a_slip_of_the_finger_finds_what_was_meant(guide: Assistant) -> None:
+    typed = guide.search("share of papers in pytroch", k=2)
+    assert all("PyTorch" in passage.text for passage in typed)
+    assert guide.search("tensrflow or pytroch for reserch", k=1)[0].score > 0.5
+
+
 def test_an_identifier_is_found_as_it_stands(guide: Assistant) -> None:
     assert any("bnb_4bit_quant_type" in p.text for p in guide.search("bnb_4bit_quant_type", k=3))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.words import content_terms, figure, short_forms, terms
+from ingest.words import content_terms, figure, is_slip, short_forms, terms
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,22 @@ def test_every_term_is_one_token_of_the_full_text_index(index: sqlite3.Connectio
     assert {row[0] for row in index.execute("SELECT term FROM vocabulary")} == set(found)
     for term in set(found):
         assert index.execute("SELECT count(*) FROM words WHERE words MATCH ?", (f'"{term}"',)).fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("pytroch", "pytorch"),
+        ("reserch", "research"),
+        ("classsic", "classic"),
+        ("transfom", "transform"),
+        ("tset", "test"),
+    ],
+)
+def test_a_letter_too_many_or_too_few_or_two_turned_round_are_a_slip(typed: str, meant: str) -> None:
+    assert is_slip(typed, meant)
+
+
+@pytest.mark.parametrize(("typed", "other"), [("replay", "replac"), ("gradient", "gradual"), ("abcd", "badc")])
+def test_another_word_is_no_slip(typed: str, other: str) -> None:
+    assert not is_slip(typed, other)
