@@ -1,7 +1,7 @@
 """From a library to a model that answers, through the real 4 bit path, on a Llama made on the spot.
 
-The whole must learn: after a minute's training the model says word for word what it was taught, with its unit ids. That
-holds only if template, mask, lengths, merging and serving all fit together.
+The whole must learn: after half a minute's training the model says word for word what it was taught, with its unit ids.
+That holds only if template, mask, lengths, merging and serving all fit together.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from finetune.merge import merge
 from finetune.tokens import Encoded
 from finetune.train import FINISHED, train
 from tests.finetune import tiny
-
-pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(world: World) -> None:
 
 def test_the_adapter_and_the_merged_model_say_what_was_taught_word_for_word(world: World, adapter: Path) -> None:
     assert tiny.learned(adapter, world.examples) == 1
+    assert tiny.learned(adapter, world.examples, "nf4") == 1
     merged = merge(adapter, world.place / "merged")
     assert {"model.safetensors", "tokenizer.json", "chat_template.jinja", "README.md"} <= set(os.listdir(merged))
     assert tiny.learned(merged, world.examples) == 1
@@ -94,12 +93,15 @@ def _another_template(example: Encoded) -> Encoded:
     return Encoded(ids, mask)
 
 
-@pytest.mark.parametrize("broken", [_answer_not_taught, _end_not_taught, _another_template])
+SLOW = pytest.param(_answer_not_taught, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("broken", [SLOW, _end_not_taught, _another_template])
 def test_a_broken_mask_or_template_is_found_out(world: World, broken: object, monkeypatch: pytest.MonkeyPatch) -> None:
     right = material.encoded
     monkeypatch.setattr(material, "encoded", lambda *given: broken(right(*given)))  # type: ignore[operator]
     out = world.place / broken.__name__  # type: ignore[attr-defined]
-    assert tiny.learned(train(tiny.recipe(world.base, world.data, out)), world.examples) < 0.9
+    assert tiny.learned(train(tiny.recipe(world.base, world.data, out)), world.examples) < 0.5
 
 
 def test_a_finished_run_is_left_as_it_is(world: World, adapter: Path) -> None:
