@@ -21,6 +21,7 @@ _CONTINUING = re.compile(
 _IDLE = re.compile(
     r"\b(?:is|does|would|will|was) (?:it|there) (?:\w+ )?(?:possible|worth|take|any|an?)\b", re.IGNORECASE
 )
+LATEST = 3  # of more, the question itself would be drowned
 _FEW = 2  # a question with no more content words than this hardly stands alone after another
 
 
@@ -37,16 +38,12 @@ class Understood:
 
 
 def understand(question: str, history: Sequence[str]) -> Understood:
-    """The question, with what it leans on in front if it cannot stand alone: the last question that could, and the one
-    just before, where that is another."""
-    topic = ""
-    for earlier in history:
-        if not topic or not leans(earlier):
-            topic = earlier
-    if not topic or not leans(question):
+    """The question, with what it leans on in front if it cannot stand alone: the last question that could, and the
+    latest of what leaned on it since."""
+    if not history or not leans(question):
         return Understood(question)
-    before = history[-1]
-    return Understood(question, topic if topic == before else f"{topic} {before}")
+    start = max((i for i, earlier in enumerate(history) if not leans(earlier)), default=0)
+    return Understood(question, " ".join([history[start], *history[start + 1 :][-LATEST:]]))
 
 
 def leans(question: str) -> bool:

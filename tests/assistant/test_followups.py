@@ -21,6 +21,11 @@ def test_a_chain_of_follow_ups_keeps_what_it_is_about_and_the_last_step() -> Non
     assert "overfitting" not in understood.text
 
 
+def test_however_long_the_chain_the_question_is_not_drowned_in_it() -> None:
+    understood = understand("and then?", [QLORA, *(f"and step {i}?" for i in range(50))])
+    assert understood.text == f"{QLORA} and step 47? and step 48? and step 49? and then?"
+
+
 def test_a_new_subject_is_not_mixed_with_the_old_one() -> None:
     question = "Which salaries do data scientists earn in the United States?"
     assert understand(question, [QLORA]).text == question
