@@ -35,7 +35,8 @@ def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
     if likely >= calibration()[found.mode]["threshold"]["strict" if strict else "loose"]:
         return Verdict(True, likely)
     nowhere = missing_words(found)
-    words = f"; {', '.join(nowhere)} stands in none of the passages that come nearest" if nowhere else ""
+    stand = "stands" if len(nowhere) == 1 else "stand"
+    words = f"; {' and '.join(nowhere)} {stand} in none of the passages that come nearest" if nowhere else ""
     return Verdict(False, likely, f"Looked for {_sought(found)}{words}.")
 
 

@@ -55,7 +55,7 @@ class Chat:
                 reason = chunk.response_metadata.get("finish_reason") or reason
                 usage |= _usage(chunk.usage_metadata)
         except Exception as error:  # openai's, httpx's and LangChain's have no common ancestor
-            detail = self._explained(error)
+            detail = self._explained(error, begun=bool(text))
             if not text:
                 raise WriterError(detail) from error
         finally:
@@ -111,7 +111,7 @@ class Chat:
         own = os.environ.get("FOOTNOTE_API_KEY", "").strip()
         return own or (os.environ.get("OPENAI_API_KEY", "").strip() if self._is_openai() else "")
 
-    def _explained(self, error: Exception) -> str:
+    def _explained(self, error: Exception, begun: bool = False) -> str:
         """One line: what is wrong and what mends it."""
         import openai
 
@@ -119,6 +119,8 @@ class Chat:
         model = self._model or "its first"
         if isinstance(error, openai.APITimeoutError):
             return f"{self._url} did not answer within {self._timeout:g} s: is the model still loading? Ask again later"
+        if isinstance(error, openai.APIConnectionError) and begun:
+            return f"{self._url} broke off in the middle of the answer: ask again"
         if isinstance(error, openai.APIConnectionError):
             return f"{self._url} is out of reach: start the server, or give the URL of one that runs to --model"
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
