@@ -49,7 +49,7 @@ WAYS: dict[str, Callable[[Turn], Understood]] = {
 
 def main(argv: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=500, help="that are asked, spread evenly")
+    parser.add_argument("--turns", type=int, default=150, help="that are asked, spread evenly")
     args = parser.parse_args(argv)
     if not SETS.is_dir():
         print(f"\ndialogues: skipped, {SETS} is not there")
