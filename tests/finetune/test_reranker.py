@@ -8,10 +8,12 @@ import pytest
 
 from assistant.rerank import Reranker, pair
 from finetune.reranker import Settings, export, loss_of, prepare, train
+from finetune.reranker_mining import Miner
 from finetune.reranker_model import CrossEncoder, Pairs
 from finetune.reranker_pairs import Group, from_tables, held_out, read_squad
 from finetune.reranker_questions import abbreviations_in, of_heading, of_row, of_sentence, sloppy
 from ingest.chunks import Chunk
+from ingest.embed import MiniLM
 from ingest.graph import exact
 
 GROUPS = [
@@ -69,6 +71,18 @@ def test_guides_become_questions_with_their_passage_first_and_others_behind(tmp_
     named = [(group, topic) for group in groups for topic in topics if topic.lower() in group.question.lower()]
     assert named
     assert all(topic in group.passages[0] for group, topic in named)
+
+
+def test_a_passage_that_is_nearer_than_the_right_one_is_not_called_wrong() -> None:
+    passages = [
+        "Dropout sets random units to zero while a network trains.",
+        "What dropout is: random units are set to zero, so that a network generalises.",
+        "Random forests draw a random sample of the rows for each tree.",
+    ]
+    miner = Miner(passages, MiniLM())
+    (alike,), (below,) = miner.alike(["what is dropout?"]), miner.below(["what is dropout?"], [0], 1.0)
+    assert set(alike) >= {0, 1}
+    assert below == [2]
 
 
 def test_a_sentence_is_asked_for_in_the_words_of_people() -> None:
