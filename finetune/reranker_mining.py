@@ -26,7 +26,7 @@ class Miner:
             yield list(dict.fromkeys(place for pair in _in_turn(by_vector, by_words) for place in pair))
 
     def below(self, questions: Sequence[str], right: Sequence[int], share: float) -> Iterator[list[int]]:
-        """As `alike`, without what is nearer to the question than that share of its right passage: it may answer too."""
+        """As `alike`, without what is nearer to the question than that share of its right passage: it may be right."""
         vectors = self.model.embed(questions)
         for vector, place, others in zip(vectors, right, self.alike(questions, dense=40), strict=True):
             most = share * float(self.vectors[place] @ vector)
