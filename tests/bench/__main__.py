@@ -1,11 +1,11 @@
-"""All benches, or one of them with its options: python -m tests.bench [ingest|retrieval|latency|dialog] [OPTIONS]"""
+"""All benches, or one with its options: python -m tests.bench [ingest|retrieval|ablation|latency|dialog] [OPTIONS]"""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-PARTS = ("ingest", "retrieval", "latency", "dialog")
+PARTS = ("ingest", "retrieval", "ablation", "latency", "dialog")
 
 
 def main(argv: list[str]) -> None:

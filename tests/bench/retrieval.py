@@ -18,8 +18,8 @@ import numpy as np
 
 from assistant.evaluation.convert import DOCUMENTS, QUESTIONS, convert
 from assistant.evaluation.floors import split
-from assistant.evaluation.questions import Question, read
-from assistant.evaluation.score import facts_in
+from assistant.evaluation.questions import Question, place, read
+from assistant.evaluation.score import facts_in, first_rank, pieces
 from assistant.retrieve import Passage, Retriever, open_embedder
 from ingest.library import Library
 from ingest.sync import sync
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SETS = ROOT.parent / "shared" / "bench" / "retrieval"
 DEEP = 50  # passages that a ranking is looked at to
 BUDGETS = (1000, 2500, 5000)
-MOST_QUESTIONS = 600  # of one set, spread evenly
+MOST_QUESTIONS = 300  # of one set, spread evenly
 
 Ranker = Callable[[Question], Sequence[Passage]]
 
@@ -77,24 +77,45 @@ def rankers(library: Library) -> dict[str, Ranker]:
     }
 
 
-def corpus(place: Path) -> None:
-    sync([ROOT / "corpus"], place / "corpus")
-    library = Library(place / "corpus")
-    asked = [q for q in read(ROOT / "corpus" / QUESTIONS) if q.answerable and q.split == "test"]
-    _head(f"corpus, {len(asked)} questions of the test half: all facts within N characters", [*map(str, BUDGETS), "ms"])
+def corpus(folder: Path) -> None:
+    sync([ROOT / "corpus"], folder / "corpus")
+    library = Library(folder / "corpus")
+    chosen = [q for q in read(ROOT / "corpus" / QUESTIONS, "test") if q.answerable]
+    asked, _ = place(chosen, [d.path for d in library.documents()], library.text)
+    columns = [*map(str, BUDGETS), "MRR", "ms"]
+    _head(f"corpus, {len(asked)} questions of the test half: all facts within N characters", columns)
+    by_kind: dict[str, list[list[bool]]] = {}
     for name, ranker in rankers(library).items():
         found, seconds = _timed(ranker, asked)
-        texts = ["\n".join(p.text for p in passages) for passages in found]
-        shares = [np.mean([facts_in(t[:n], q.facts) == 1 for t, q in zip(texts, asked, strict=True)]) for n in BUDGETS]
-        _row(name, [f"{share:.3f}" for share in shares] + [f"{1000 * seconds:.0f}"])
+        within = [_within(q, passages) for q, passages in zip(asked, found, strict=True)]
+        by_kind[name] = within
+        mrr = np.mean([_reciprocal(q, passages) for q, passages in zip(asked, found, strict=True)])
+        _row(name, [*(f"{share:.3f}" for share in np.mean(within, axis=0)), f"{mrr:.3f}", f"{1000 * seconds:.0f}"])
+    kinds = sorted({q.kind for q in asked})
+    _head(f"the same by kind: all facts within {' / '.join(map(str, BUDGETS))} characters", kinds)
+    for name, within in by_kind.items():
+        of = {
+            kind: np.mean([w for w, q in zip(within, asked, strict=True) if q.kind == kind], axis=0) for kind in kinds
+        }
+        _row(name, [" ".join(f"{100 * share:.0f}" for share in of[kind]) for kind in kinds])
 
 
-def judged(name: str, place: Path) -> None:
+def _within(question: Question, passages: Sequence[Passage]) -> list[bool]:
+    text = "\n".join(p.text for p in passages)
+    return [facts_in(text[:n], question.facts) == 1 for n in BUDGETS]
+
+
+def _reciprocal(question: Question, passages: Sequence[Passage]) -> float:
+    first = min(filter(None, (first_rank(piece, passages) for piece in pieces(question))), default=0)
+    return 1 / first if 0 < first <= 10 else 0.0
+
+
+def judged(name: str, folder: Path) -> None:
     """A set of queries whose answers are documents."""
-    convert(SETS / name, place / name)
-    sync([place / name / DOCUMENTS], place / name / "library")
-    library = Library(place / name / "library")
-    asked = [q for q in read(place / name / QUESTIONS) if q.answerable]
+    convert(SETS / name, folder / name)
+    sync([folder / name / DOCUMENTS], folder / name / "library")
+    library = Library(folder / name / "library")
+    asked = [q for q in read(folder / name / QUESTIONS) if q.answerable]
     asked = asked[:: max(1, len(asked) // MOST_QUESTIONS)]
     _head(f"{name}, {len(asked)} questions, {library.count()} chunks", ["nDCG@10", "hit@5", "recall@10", "ms"])
     for label, ranker in rankers(library).items():
