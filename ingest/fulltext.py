@@ -62,13 +62,16 @@ class FullText:
         return {term: cached[1][term] for term in terms}
 
     def meant(self, term: str) -> str:
-        """The library's most usual word of which this one is a slip of the finger, or nothing."""
+        """The library's most usual word of which this one is a slip of the finger, or nothing.
+
+        Words begin as they were meant to: without that, a large vocabulary takes long to look through.
+        """
         if len(term) < LONG_ENOUGH or not term.isalpha():
             return ""
         near = self.library.rows(
             "SELECT term FROM vocabulary WHERE term >= ? AND term < ? AND abs(length(term) - ?) < 2 ORDER BY doc DESC",
-            term[0],
-            chr(ord(term[0]) + 1),
+            term[:2],
+            term[0] + chr(ord(term[1]) + 1),
             len(term),
         )
         return next((word for (word,) in near if is_slip(term, word)), "")

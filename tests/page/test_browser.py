@@ -56,6 +56,17 @@ def test_a_click_on_a_footnote_shows_the_quote_in_its_place(
     assert page.locator("#footnote-source aside").count() == 0
 
 
+def test_next_and_previous_lead_through_the_footnotes(visit: Visit) -> None:
+    page = visit()
+    article = ask(page, "What is the secret of ripe honey?")
+    article.locator(".note").first.click()
+    assert "refractometer" in marked(page)
+    page.get_by_label("Next footnote").click()
+    page.locator("#footnote-source mark", has_text="Riper honey keeps for years.").wait_for()
+    page.get_by_label("Previous footnote").click()
+    page.locator("#footnote-source mark", has_text="refractometer").wait_for()
+
+
 def test_opening_a_footnote_needs_nothing_from_the_server(visit: Visit) -> None:
     page = visit()
     article = ask(page, EGGS)
