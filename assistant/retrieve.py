@@ -101,7 +101,7 @@ class Retriever:
             candidates, scores = self.reread(candidates)
         else:
             mode, scores = "plain", first
-        groups = folded([candidates.chunks[i] for i in np.argsort(-scores, kind="stable")])[:k]
+        groups = folded([candidates.chunks[i] for i in np.argsort(-scores, kind="stable")], k)
         place = {id(chunk): i for i, chunk in enumerate(candidates.chunks)}
         best = [place[id(group[0])] for group in groups]
         passages = tuple(as_passage(g[0], float(scores[i]), g[1:]) for g, i in zip(groups, best, strict=True))
@@ -202,26 +202,26 @@ def _reranker() -> Reranker | None:
     return Reranker() if WEIGHTS.is_file() else None
 
 
-def folded(ranked: Sequence[Chunk]) -> list[list[Chunk]]:
-    """The chunks in their order, those that say nearly the same words as an earlier one put behind it.
-
-    Words with a digit in them have to be the same: guides that differ in one figure do not say the same.
-    """
+def folded(ranked: Sequence[Chunk], k: int) -> list[list[Chunk]]:
+    """The first k chunks, behind each those that say nearly the same words."""
     groups: list[list[Chunk]] = []
     said: list[set[str]] = []
     for chunk in ranked:
         words = set(chunk.text.lower().split())
-        same = (
-            i
-            for i, other in enumerate(said)
-            if len(words & other) > SAME * len(words | other) and not has_figure(words ^ other)
-        )
-        if (i := next(same, None)) is None:
+        if (i := next((i for i, other in enumerate(said) if _same(words, other)), None)) is not None:
+            groups[i].append(chunk)
+        elif len(groups) < k:
             groups.append([chunk])
             said.append(words)
-        else:
-            groups[i].append(chunk)
     return groups
+
+
+def _same(one: set[str], other: set[str]) -> bool:
+    """Whether two texts are nearly one, with the same figures: guides that differ in a figure alone are two."""
+    fewer, more = sorted((len(one), len(other)))
+    if fewer <= SAME * more:  # saves nearly all of the work
+        return False
+    return len(one & other) > SAME * len(one | other) and not has_figure(one ^ other)
 
 
 def has_figure(words: set[str]) -> bool:

@@ -36,7 +36,7 @@ LEFT_OUT: dict[str, tuple[str, object]] = {
     "candidates by meaning": ("ingest.library.Library.nearest", lambda *_: []),
     "abbreviations' long forms": ("assistant.retrieve.Retriever._alternatives", lambda _: {}),
     "slips of the finger": ("ingest.library.Library.meant", lambda *_: ""),
-    "folding of near-duplicates": ("assistant.retrieve.folded", lambda ranked: [[chunk] for chunk in ranked]),
+    "folding of near-duplicates": ("assistant.retrieve.folded", lambda ranked, k: [[chunk] for chunk in ranked[:k]]),
     "what follow-ups lean on": ("assistant.retrieve.understand", lambda question, _: Understood(question)),
     "sparing the reranker": ("assistant.retrieve.in_doubt", lambda _: True),
 }
