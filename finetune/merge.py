@@ -39,6 +39,8 @@ def merge(adapter: Path, out: Path, base: str = "", say: Callable[[str], None] =
         tokenizer.save_pretrained(str(part))
     settings = json.loads((adapter / "settings.json").read_text()) if (adapter / "settings.json").exists() else {}
     (part / "README.md").write_text(merged_card(base, settings, shape.parameters), encoding="utf-8")
+    for weights in part.glob("*.safetensors"):  # written for their owner's eyes alone; a server may be another user
+        weights.chmod((part / "README.md").stat().st_mode)
     if out.exists():
         out.rmdir()
     part.rename(out)

@@ -70,6 +70,7 @@ def test_the_adapter_and_the_merged_model_say_what_was_taught_word_for_word(worl
     assert tiny.learned(adapter, world.examples, "nf4") == 1
     merged = merge(adapter, world.place / "merged")
     assert {"model.safetensors", "tokenizer.json", "chat_template.jinja", "README.md"} <= set(os.listdir(merged))
+    assert (merged / "model.safetensors").stat().st_mode == (merged / "README.md").stat().st_mode
     assert tiny.learned(merged, world.examples) == 1
     assert tiny.learned(world.base, world.examples) == 0
 
