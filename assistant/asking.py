@@ -81,6 +81,7 @@ class Printer:
         self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self.notes: dict[Footnote, int] = {}
         self._column = 0
+        self._block = False  # whether the sentence before is a line of its own
 
     def show(self, events: Iterable[Event]) -> Answer:
         from assistant.records import Answer, Passages, Proved
@@ -100,16 +101,19 @@ class Printer:
         return answer
 
     def _sentence(self, sentence: Sentence) -> None:
+        from assistant.records import is_block
+
         marks = "".join(f"[{self.notes.setdefault(note, len(self.notes) + 1)}]" for note in sentence.footnotes)
         if not sentence.supported:
             marks += f" (not supported: {sentence.why})"
         text = neutralise(sentence.text)
+        block, after_block, self._block = is_block(text), self._block, is_block(text)
         if text.startswith("```"):
-            self._write("\n" * (self._column > 0) + text + "\n" + self._dim(marks) + "\n")
+            self._write("\n" * (self._column > 0) + text + "\n" + (self._dim(marks) + "\n" if marks else ""))
             self._column = 0
             return
-        if text.startswith(("- ", "#")) or text[:2].rstrip(".)").isdigit():
-            self._write("\n" * (self._column > 0))
+        if block or after_block:
+            self._write("\n" * ((self._column > 0) + (after_block and not block)))
             self._column = 0
         for word in [*text.split(" "), *([marks] if marks else [])]:
             if self._column and self._column + 1 + len(word) > self.width:

@@ -145,7 +145,8 @@ def _with_marks(text: str, marks: str) -> str:
     return f"{text}\n{marks}" if text.endswith("```") else text + marks
 
 
-def _is_block(text: str) -> bool:
+def is_block(text: str) -> bool:
+    """Whether a sentence is a line of its own: a list item, a row, code."""
     return text.startswith(("- ", "* ", "| ", "```", "#")) or text[:3].rstrip(". )").isdigit()
 
 
@@ -155,8 +156,8 @@ def _joined(texts: list[str]) -> str:
     for text in texts:
         if out:
             out += (
-                ("\n" if _is_block(text) else "\n\n")
-                if _is_block(text) or _is_block(out.rsplit("\n", 1)[-1]) or out.endswith("```")
+                ("\n" if is_block(text) else "\n\n")
+                if is_block(text) or is_block(out.rsplit("\n", 1)[-1]) or out.endswith("```")
                 else " "
             )
         out += text
