@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -124,6 +125,8 @@ class Answer:
         return neutralise(_joined(marked) + "\n\n" + "\n".join(listed)) + "\n"
 
 
+_BLOCK = re.compile(r"[-*|] |```|#|\d{1,2}[.)] ")
+
 _STATUS_WORDS = {
     "not_in_guides": "Not in the guides.",
     "refused": "The model refused.",
@@ -147,7 +150,7 @@ def _with_marks(text: str, marks: str) -> str:
 
 def is_block(text: str) -> bool:
     """Whether a sentence is a line of its own: a list item, a row, code."""
-    return text.startswith(("- ", "* ", "| ", "```", "#")) or text[:3].rstrip(". )").isdigit()
+    return bool(_BLOCK.match(text))
 
 
 def _joined(texts: list[str]) -> str:

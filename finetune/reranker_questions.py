@@ -24,24 +24,16 @@ class Asked:
     kind: str = "heading"
 
 
+ASKING = frozenset("what why how when which where who should can do".split())  # a heading that is a question
+
+
 def of_heading(label: str, parent: str, random: Random) -> Iterator[Asked]:
     """Several phrasings of what a section is about."""
     label = plain(re.sub(r"^[\d.]+[.)]?\s+|^(step|part|chapter)\s+\d+:?\s*", "", label, flags=re.I)).strip(" .:")
     words = label.lower().split()
     if not words or len(words) > 14 or all(word.strip("?:,.") in GENERIC | STOP for word in words):
         return
-    if label.endswith("?") or words[0] in {
-        "what",
-        "why",
-        "how",
-        "when",
-        "which",
-        "where",
-        "who",
-        "should",
-        "can",
-        "do",
-    }:
+    if label.endswith("?") or words[0] in ASKING:
         yield Asked(label)
         yield Asked(" ".join(word for word in words if word.strip("?") not in STOP))
         return

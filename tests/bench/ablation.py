@@ -18,14 +18,12 @@ from unittest.mock import patch
 import numpy as np
 
 from assistant.evaluation.questions import Question, read
-from assistant.evaluation.score import facts_in
 from assistant.followups import Understood
 from assistant.retrieve import Retriever
 from ingest.library import Library
 from ingest.sync import sync
+from tests.bench.retrieval import BUDGETS, ROOT, within
 
-ROOT = Path(__file__).resolve().parents[2]
-BUDGETS = (1000, 2500, 5000)
 DEEP = 12  # passages that are looked at
 
 # Name, what is patched, what takes its place.
@@ -63,8 +61,7 @@ def _row(name: str, retriever: Retriever, asked: Sequence[Question]) -> None:
         started = time.perf_counter()
         passages = retriever.search(question.question, DEEP, question.history)
         seconds.append(time.perf_counter() - started)
-        text = "\n".join(p.text for p in passages)
-        rows.append([facts_in(text[:n], question.facts) == 1 for n in BUDGETS])
+        rows.append(within(question, passages))
     cells = [f"{share:.3f}" for share in np.mean(rows, axis=0)] + [f"{1000 * float(np.median(seconds)):.0f}"]
     print(f"{name:36}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
 

@@ -87,20 +87,20 @@ def corpus(folder: Path) -> None:
     by_kind: dict[str, list[list[bool]]] = {}
     for name, ranker in rankers(library).items():
         found, seconds = _timed(ranker, asked)
-        within = [_within(q, passages) for q, passages in zip(asked, found, strict=True)]
-        by_kind[name] = within
+        shares = [within(q, passages) for q, passages in zip(asked, found, strict=True)]
+        by_kind[name] = shares
         mrr = np.mean([_reciprocal(q, passages) for q, passages in zip(asked, found, strict=True)])
-        _row(name, [*(f"{share:.3f}" for share in np.mean(within, axis=0)), f"{mrr:.3f}", f"{1000 * seconds:.0f}"])
+        _row(name, [*(f"{share:.3f}" for share in np.mean(shares, axis=0)), f"{mrr:.3f}", f"{1000 * seconds:.0f}"])
     kinds = sorted({q.kind for q in asked})
     _head(f"the same by kind: all facts within {' / '.join(map(str, BUDGETS))} characters", kinds)
-    for name, within in by_kind.items():
+    for name, shares in by_kind.items():
         of = {
-            kind: np.mean([w for w, q in zip(within, asked, strict=True) if q.kind == kind], axis=0) for kind in kinds
+            kind: np.mean([w for w, q in zip(shares, asked, strict=True) if q.kind == kind], axis=0) for kind in kinds
         }
         _row(name, [" ".join(f"{100 * share:.0f}" for share in of[kind]) for kind in kinds])
 
 
-def _within(question: Question, passages: Sequence[Passage]) -> list[bool]:
+def within(question: Question, passages: Sequence[Passage]) -> list[bool]:
     text = "\n".join(p.text for p in passages)
     return [facts_in(text[:n], question.facts) == 1 for n in BUDGETS]
 
