@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from ingest.documents import SUFFIXES
-from ingest.errors import ReadError
+from ingest.errors import LibraryError, ReadError
 from ingest.library import Library
 
 if TYPE_CHECKING:
@@ -56,15 +56,25 @@ def renew(place: Path, paths: Iterable[str | Path], tell: Tell) -> Report:
 
 
 def take_up(place: Path, tell: Tell, fresh: Sequence[Path] = ()) -> Report:
-    """Reads the uploads. Stopped by the visitor, those that were fresh are not wanted after all."""
+    """Reads the uploads. Stopped by the visitor, those that were fresh are not wanted after all, unless an earlier one
+    of the same name has been read."""
     from assistant.page.jobs import Stopped
 
     try:
         return renew(place, [place / FOLDER], tell)
     except Stopped:
-        for path in fresh:
+        for path in set(fresh) - _read_before(place):
             path.unlink(missing_ok=True)
         raise
+
+
+def _read_before(place: Path) -> set[Path]:
+    try:
+        library = Library(place)
+    except LibraryError:  # these were to be the first
+        return set()
+    found = (upload_of(library, d.root, d.file) for d in library.documents())
+    return {path.resolve() for path in found if path}
 
 
 def again(library: Library, tell: Tell) -> Report:

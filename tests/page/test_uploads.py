@@ -91,3 +91,16 @@ def test_a_fresh_upload_leaves_again_when_its_reading_is_stopped(library: Path) 
     assert "long.md" not in [d.path for d in Library(library).documents()]
     uploads.keep(library, "short.md", b"# Short\n\nA short guide says one thing.\n")
     assert uploads.take_up(library, lambda progress: None).added == ["short.md"]
+
+
+def test_a_guide_that_was_read_before_stays_when_reading_it_anew_is_stopped(library: Path) -> None:
+    def tell(progress: object) -> None:
+        raise Stopped("enough")
+
+    path = uploads.keep(library, "tea.md", b"# Tea\n\nGreen tea is brewed at 80 degrees.\n")
+    uploads.take_up(library, lambda progress: None)
+    assert uploads.keep(library, "tea.md", b"# Tea\n\nGreen tea is brewed at 75 degrees.\n") == path
+    with pytest.raises(Stopped):
+        uploads.take_up(library, tell, [path])
+    assert "75" in path.read_text()
+    assert "80" in Library(library).text("tea.md")
