@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from assistant.page.site import ICON, pages
+from assistant.page import ICON, ask, side
 
 st.set_page_config(page_title="Footnote", page_icon=str(ICON), layout="wide")
-st.navigation(list(pages().values()), position="hidden").run()
+st.session_state.pages = {
+    "ask": st.Page(ask.page, title="Footnote", url_path="ask", default=True),
+    "read": st.Page(side.guide_page, title="Guide", url_path="read"),
+    "evaluation": st.Page(side.evaluation_page, title="Evaluation", url_path="evaluation"),
+}
+st.navigation(list(st.session_state.pages.values()), position="hidden").run()

@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from assistant.answer import Assistant as Assistant
     from assistant.records import Answer as Answer
     from assistant.records import Footnote as Footnote
+    from assistant.records import Passage as Passage
     from assistant.records import Sentence as Sentence
-    from assistant.retrieve import Passage as Passage
 
 _PLACES = {
     "Assistant": "answer",
     "Answer": "records",
     "Footnote": "records",
     "Sentence": "records",
-    "Passage": "retrieve",
+    "Passage": "records",
 }
 __all__ = ["Answer", "Assistant", "Footnote", "Passage", "Sentence"]
 

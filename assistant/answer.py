@@ -9,25 +9,39 @@ for event in guide.stream("And when not?", history=[answer]): ...
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from assistant.decide import Verdict, decide
-from assistant.evidence import unit_features, weigh
-from assistant.followups import understand
-from assistant.proving import Draft
-from assistant.records import Answer, Passages, Proved, Sentence, Status, Written
-from assistant.retrieve import Passage, Retriever, open_embedder
-from assistant.sides import untold
-from assistant.writers import Cite, Request, Stop, Text, Turn, Writer
+from assistant.footnotes import Draft
+from assistant.judge import Verdict, decide, unit_features, weigh
+from assistant.records import (
+    Answer,
+    Cite,
+    Passage,
+    Passages,
+    Proved,
+    Request,
+    Sentence,
+    Status,
+    Stop,
+    Text,
+    Turn,
+    Writer,
+    Written,
+    as_json,
+)
+from assistant.retrieve import Retriever, open_embedder, understand
+from assistant.writers.quotes import untold
 from ingest.errors import WriterError
 from ingest.library import Library
+from ingest.writing import mend_beside
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
+
 
 History = Sequence["Answer | str"]
 Event = Passages | Written | Proved | Answer
@@ -41,7 +55,7 @@ class Assistant:
     def __init__(
         self, library: str | Path | Library = "library", model: str | Writer = "quotes", *, rerank: bool = True
     ) -> None:
-        self.library = library if isinstance(library, Library) else Library(library)
+        self.library = library if isinstance(library, Library) else Library(library, troubled=mend_beside)
         self.retriever = Retriever(self.library, rerank=rerank)
         self._model = model
 
@@ -49,7 +63,7 @@ class Assistant:
     def writer(self) -> Writer:
         """The writer, made when it is first needed, so that a missing key spoils no search."""
         if isinstance(self._model, str):
-            from assistant.writers.choose import writer
+            from assistant.writers import writer
 
             self._model = writer(self._model)
         return self._model
@@ -92,16 +106,30 @@ class Assistant:
         return Request(found.understood.text, found.passages, _turns(history), evidence.chances), verdict
 
     def as_retriever(self, k: int = 10) -> BaseRetriever:
-        """A LangChain retriever over this library."""
-        from assistant.langchain import retriever
+        """A LangChain retriever over this library: passages as its documents, all but the text as metadata."""
+        from langchain_core.documents import Document
+        from langchain_core.retrievers import BaseRetriever
 
-        return retriever(self, k)
+        class GuideRetriever(BaseRetriever):
+            search: Callable[[str, int], list[Passage]]
+            k: int
+
+            def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+                found = [as_json(passage) for passage in self.search(query, self.k)]
+                return [Document(page_content=p.pop("text"), metadata=p) for p in found]
+
+        return GuideRetriever(search=self.search, k=k)
 
     def as_runnable(self) -> Runnable[str | dict[str, object], Answer]:
         """A LangChain runnable: a question, or `{"question", "history"}`, in; an `Answer` out."""
-        from assistant.langchain import runnable
+        from langchain_core.runnables import RunnableLambda
 
-        return runnable(self)
+        def ask(asked: str | dict[str, Any]) -> Answer:
+            if isinstance(asked, str):
+                return self.ask(asked)
+            return self.ask(asked["question"], asked.get("history", ()))
+
+        return RunnableLambda(ask)
 
     def _name(self) -> str:
         return self._model if isinstance(self._model, str) else self._model.name

@@ -4,11 +4,136 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
-from assistant.figures import Figure, figures, kinds, same, scales
 from ingest.words import STOPWORDS, stem
+
+# Figures in a form that can be compared: `$148K` is `$148,000`, `80 %` is `80 percent`, `three` is `3`. Pure.
+
+_CURRENCIES = "$ usd dollar dollars|€ eur euro euros|£ gbp pound pounds|₹ inr rs rupee rupees|¥ jpy yen"
+_UNITS = (
+    "% percent pct|x × times fold|lakh lakhs lpa|crore crores|bit bits|byte bytes|kb kilobytes|mb megabytes"
+    "|gb gigabyte gigabytes|tb terabyte terabytes|ms millisecond milliseconds|second s sec secs seconds"
+    "|minute min mins minutes|hour h hr hrs hours|day days|week weeks|month months|year years yr yrs|epoch epochs"
+    "|layer layers|parameter parameters param params|token tokens"
+)
+_CURRENCY = {word: group.split()[0] for group in _CURRENCIES.split("|") for word in group.split()}
+_UNIT = {word: group.split()[0] for group in _UNITS.split("|") for word in group.split()}
+_POWERS = {
+    word: power
+    for power, words in (
+        (2, "hundred"),
+        (3, "k thousand"),
+        (6, "m mn million"),
+        (9, "b bn billion"),
+        (12, "t trillion"),
+    )
+    for word in words.split()
+}
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen".split()
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS = (
+    {"both": 2}
+    | {word: value for value, word in enumerate(_SMALL)}
+    | {word: 10 * value for value, word in enumerate(_TENS, 2)}
+    | {f"{ten}-{one}": 10 * i + j for i, ten in enumerate(_TENS, 2) for j, one in enumerate(_SMALL[1:10], 1)}
+)
+_FIGURE = re.compile(
+    rf"""(?P<sign>(?<![\w)\].])[-−](?=[$€£₹¥]?\d))?
+    (?:(?P<currency>[$€£₹¥]|\b(?:usd|eur|gbp|inr|rs)\b\.?)\s?)?
+    (?P<number>(?<![\w.])(?:{"|".join(sorted(_WORDS, key=len, reverse=True))})\b(?!-(?:shot|hot|off)\b)
+      |(?<![\d.])(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?))
+    (?:(?P<scale>(?-i:\s?[KMB]|[kTmbt]|mn|bn)|[\s-]?(?:hundred|thousand|million|billion|trillion|mn|bn))(?!\w))?
+    \+?(?P<tail>[\s-]?(?P<unit>[%×$€£₹](?!\d)|[a-z]+(?!\w)))?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_RANGE = ("-", "–", "—", "to", "through")
+_SCALE_ABOVE = re.compile(
+    r"[($€£₹,]\s*(k|thousands?|m|millions?|b|billions?)\s*\)|\bin (thousand|million|billion)s\b", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with its scale multiplied out; `text[start:end]` is how it was written."""
+
+    value: float
+    currency: str  # "" where none is given, as with `unit`
+    unit: str
+    start: int
+    end: int
+    scale: float = 1.0  # what was multiplied out
+    in_words: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What it could be mistaken for: money for money, a year for a year."""
+        plain = not (self.currency or self.unit or self.in_words or self.scale != 1.0)
+        return "in the year" if plain and 1500 <= self.value < 2100 else self.currency or self.unit
+
+
+def figures(text: str) -> list[Figure]:
+    """In order. The ends of a range share scale and unit: `$130-160K` is 130,000 and 160,000 dollars."""
+    found = [_figure(match) for match in _FIGURE.finditer(text)]
+    for i, (first, last) in enumerate(pairwise(found)):
+        if _is_range(text, first, last):
+            scale = last.scale if first.scale == 1.0 and abs(first.value) < 1000 else 1.0
+            currency, unit = first.currency or last.currency, first.unit or last.unit
+            found[i] = replace(first, value=first.value * scale, currency=currency, unit=unit)
+            found[i + 1] = replace(last, currency=last.currency or currency)
+    return found
+
+
+def kinds(text: str) -> frozenset[str]:
+    """The currencies and units that a text mentions anywhere, such as a table's header with `Pay ($)`."""
+    words = re.findall(r"[a-z]+|[%$€£₹¥×]", text.lower())
+    return frozenset(kind for word in words if (kind := _CURRENCY.get(word) or _UNIT.get(word)))
+
+
+def scales(header: str) -> tuple[float, ...]:
+    """What a header such as `Pay ($K)` or `in millions` says that the figures below are to be multiplied by."""
+    words = ((match[1] or match[2]).lower() for match in _SCALE_ABOVE.finditer(header))
+    return tuple(10.0 ** _POWERS[word if word in _POWERS else word.rstrip("s")] for word in words)
+
+
+def same(said: Figure, source: Figure, mentioned: frozenset[str], scaled: Sequence[float] = ()) -> bool:
+    """Whether a figure of an answer is this one of the source, which has the units `mentioned` beside it."""
+    if said.value not in (source.value, *(source.value * scale for scale in scaled)):
+        fraction, percent = sorted((said, source), key=lambda figure: figure.unit == "%")
+        as_percent = percent.unit == "%" and not (fraction.currency or fraction.unit) and 0 < fraction.value < 1
+        return as_percent and abs(fraction.value * 100 - percent.value) < 1e-9
+    if said.currency != source.currency and said.currency and (source.currency or said.currency not in mentioned):
+        return False
+    if said.unit == source.unit:
+        return True
+    if said.unit:
+        return not source.unit and said.unit in mentioned
+    return source.unit not in ("%", "x")
+
+
+def _figure(match: re.Match[str]) -> Figure:
+    number, word = match["number"].lower(), (match["unit"] or "").lower()
+    in_words = number in _WORDS
+    scale = 10.0 ** _POWERS.get((match["scale"] or "").strip(" -").lower(), 0)
+    value = (_WORDS[number] if in_words else float(number.replace(",", ""))) * (-scale if match["sign"] else scale)
+    decade = word == "s" and re.fullmatch(r"\d{3}0s", number + match["tail"])
+    unit, currency = "decade" if decade else _UNIT.get(word, ""), _CURRENCY.get(word, "")
+    before = (match["currency"] or "").lower().rstrip(".")
+    end = match.start("tail") if match["tail"] and not (unit or currency) else match.end()
+    return Figure(float(f"{value:.12g}"), _CURRENCY.get(before, currency), unit, match.start(), end, scale, in_words)
+
+
+def _is_range(text: str, first: Figure, last: Figure) -> bool:
+    before, joined = text[: first.start].rstrip(), text[first.end : last.start].strip().lower()
+    if re.search(r"[A-Za-z]-?$", text[: first.start]):
+        return False  # Llama-3.1-8B
+    return joined in _RANGE or (joined == "and" and before.lower().endswith("between"))
+
 
 LONGEST_JOIN = 5  # pieces: "Llama 3.1 8B Instruct" for "Llama-3.1-8B-Instruct"
 
@@ -218,3 +343,214 @@ def _runs(pieces: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _bare(word: str) -> str:
     return re.sub(r"['’]s?$", "", word)
+
+
+# Ways in which a sentence can use its source's own words and figures and still say something else. Pure, no model.
+#
+# Each function returns what is wrong in a few words, or "". None can see every contradiction; none may take a sentence
+# that stands in the source for one.
+
+_CLAUSE = re.compile(
+    r"[.;:!?—|\n](?=\s|$|\|)|,\s|\s[-–]\s"
+    r"|\b(?:but|while|whereas|because|although|though|however|since|so|and|or|when|if|versus|vs)\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[.!?](?=\s|$)|\n")
+_SPELLED = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
+_CUE = re.compile(r"not|no|never|without|cannot|nor|neither|hardly|unable|[a-z]+n['’]t", re.IGNORECASE)
+_DENY_NOTHING = frozenset("only just merely matter doubt".split())  # after "not" or "no"
+# They deny in other ways than by "not": enough to leave a clause alone.
+_DENYING = frozenset(
+    """avoid avoids avoiding prevent prevents preventing fail fails failed refuse refuses refused refusal lack lacks
+    lacking incapable impossible unlike instead rather except unless until keep keeps stop stops few little rarely
+    seldom""".split()
+)
+_PASSED_OVER = STOPWORDS | frozenset(
+    """been did really yet longer necessarily usually typically often always simply even still actually generally quite
+    ever now another merely fully completely only just""".split()
+)
+_PAIRS = (
+    "more/less more/fewer most/least higher/lower highest/lowest high/low larger/smaller large/small bigger/smaller"
+    " faster/slower fastest/slowest fast/slow better/worse best/worst increases/decreases increase/decrease"
+    " increased/decreased reduces/increases reduce/increase raises/lowers rises/falls rose/fell always/never"
+    " before/after cheap/expensive cheaper/costlier easy/hard easier/harder simple/complex minimum/maximum"
+    " minimise/maximise minimize/maximize above/below possible/impossible accurate/inaccurate"
+    " dependent/independent sufficient/insufficient efficient/inefficient consistent/inconsistent"
+    " advantage/disadvantage balanced/imbalanced optional/required optional/mandatory longer/shorter"
+)
+_OPPOSITES = [tuple(pair.split("/")[::step]) for pair in _PAIRS.split() for step in (1, -1)]
+_UN = re.compile(r"(?:un|non)(?!less|like|til|ion|der|it|iqu)([a-z]{4,})")
+_LISTED = re.compile(r"(?:st|nd|rd|th|s)?\s*(?:,|and|or|to|-|–|/)\s*(?:and|or)?\s*", re.IGNORECASE)
+_IN_ORDER = re.compile(r"\s*(?:to|→|->|/|-|–|—|and)\s*", re.IGNORECASE)
+_COMPARED = re.compile(r"\b(more|less|fewer|better|worse|[a-z]{3,}er)\b([^.;:,]*?)\bthan\b", re.IGNORECASE)
+
+Words = frozenset[str]
+
+
+def contradiction(sentence: str, source: Source) -> str:
+    """The first that is found, in a few words, or ""."""
+    cited = source.cited
+    return negated(sentence, cited) or opposite(sentence, cited) or turned(sentence, cited) or swapped(sentence, source)
+
+
+def negated(sentence: str, source: str) -> str:
+    """What one denies and the other says, compared with the clause of the source that has most words in common."""
+    theirs = list(_clauses(source))
+    for clause in _clauses(sentence):
+        for word in sorted(clause.stems):
+            others = [other for other in theirs if word in other.stems]
+            closest = max((len(clause.stems & other.stems) for other in others), default=0)
+            if closest < min(2, len(clause.stems)):
+                continue
+            nearest = [other for other in others if len(clause.stems & other.stems) == closest]
+            if word in clause.denied and not any(other.cues for other in nearest):
+                return f"denies what the source says of “{word}”"
+            if not clause.cues and all(word in other.denied for other in nearest):
+                return f"leaves out the source's “not” before “{word}”"
+    return ""
+
+
+def opposite(sentence: str, source: str) -> str:
+    """A word that the source does not have, where the source has its opposite and the sentence does not."""
+    ours, theirs = _words(sentence), _words(source)
+    if any(map(_CUE.fullmatch, ours ^ theirs)) or any(_crossed(sentence, source)):
+        return ""  # "not easy" for "hard", "B is slower than A" for "A is faster than B"
+    for word in sorted(ours - theirs):
+        for other in sorted(_opposites(word) & (theirs - ours)):
+            return f"“{word}” where the source has “{other}”"
+    return ""
+
+
+def turned(sentence: str, source: str) -> str:
+    """`A is faster than B` where the source has `B is faster than A`."""
+    return "compares the other way round" if any(a == b for a, b in _crossed(sentence, source)) else ""
+
+
+def swapped(sentence: str, source: Source) -> str:
+    """A figure whose words the source binds to another figure: `70 % train` for `30 % train, 70 % test`."""
+    if "respectively" in f"{sentence} {source.cited}".lower():
+        return ""  # binds by position, which is not followed here
+    ours, theirs = set(_pairs(sentence)), set(_pairs(source.cited))
+    if any(first != last and (last, first) in theirs for first, last in ours - theirs):
+        return "has the figures in the other order"
+    if wrong := _counts_another(sentence, source):
+        return wrong
+    beside = stems("\n".join(line for line in source.beside.splitlines() if "|" not in line))
+    bound = [binding for line in source.cited.splitlines() for binding in _bound(line, source.everything)]
+    for figure, words in _bound(sentence):
+        its = [other for other in bound if source.is_figure(figure, other[0])]
+        rivals = [o for o in bound if not source.is_figure(figure, o[0]) and o[0].kind in {i[0].kind for i in its}]
+        if not its or not rivals:
+            continue
+        telling = words - frozenset.intersection(*(other[1] for other in its + rivals))
+        mine = max(len(telling & other[1]) for other in its)
+        rival = max(len((telling - beside) & other[1]) for other in rivals)
+        if rival > mine and (mine == 0 or "|" in source.cited):
+            return f"“{sentence[figure.start : figure.end].strip()}” is another's figure in the source"
+    return ""
+
+
+def _counts_another(sentence: str, source: Source) -> str:
+    """`32nd century` where the source has `17th century` and `32 provinces`."""
+    theirs = [(figure, _following(source.cited, figure)) for figure in figures(source.cited)]
+    for figure in figures(sentence):
+        said = _following(sentence, figure)
+        its = [words for other, words in theirs if source.is_figure(figure, other)]
+        rivals = {words[0] for other, words in theirs if words and not source.is_figure(figure, other)}
+        if said and said[0] in rivals and its and all(words and not set(words) & set(said) for words in its):
+            return f"counts “{said[0]}” by another figure than the source"
+    return ""
+
+
+def _following(text: str, figure: Figure) -> list[str]:
+    """The first two content words of the clause behind a figure, stemmed."""
+    clause = _CLAUSE.split(text[figure.end :], maxsplit=1)[0]
+    return [stem(word.lower()) for word in content_words(re.sub(r"^(?:st|nd|rd|th)\b", "", clause))[:2]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    stems: Words
+    denied: Words  # the first word that counts after each "not"
+    cues: int
+
+
+def _clauses(text: str) -> Iterator[_Clause]:
+    for clause in _CLAUSE.split(text):
+        words = [word.lower() for word in _SPELLED.findall(clause)]
+        after = [words[i + 1 :] for i, word in enumerate(words) if _CUE.fullmatch(word)]
+        after = [rest for rest in after if not rest or (rest[0] not in _DENY_NOTHING and "until" not in rest)]
+        telling = [word for word in words if word not in _PASSED_OVER and not _CUE.fullmatch(word)]
+        heads = (next((word for word in rest if word in telling), next(iter(telling[::-1]), "")) for rest in after)
+        denied = frozenset(stem(head) for head in heads if head)
+        if kept := stems(clause) | denied:
+            yield _Clause(kept, denied, len(after) + len(_DENYING.intersection(words)))
+
+
+def _words(text: str) -> Words:
+    return frozenset(_SPELLED.findall(re.sub(r"\b(un|non)-", r"\1", text.lower())))
+
+
+def _opposites(word: str) -> set[str]:
+    found = {other for one, other in _OPPOSITES if one == word} | {f"un{word}", f"non{word}"}
+    return found | ({match[1]} if (match := _UN.fullmatch(word)) else set())
+
+
+def _crossed(sentence: str, source: str) -> Iterator[tuple[str, str]]:
+    """The comparatives of comparisons that have their sides in the other order."""
+    for word, left, right in _comparisons(sentence):
+        for other, other_left, other_right in _comparisons(source):
+            straight = len(left & other_left) + len(right & other_right)
+            crossed = len(left & other_right) + len(right & other_left)
+            if crossed > straight and left & other_right and right & other_left:
+                yield word, other
+
+
+def _comparisons(text: str) -> Iterator[tuple[str, Words, Words]]:
+    for sentence in _SENTENCE.split(text):
+        if match := _COMPARED.search(sentence):
+            left, right = stems(sentence[: match.start()]), stems(sentence[match.end() :])
+            yield match[1].lower(), left - right, right - left
+
+
+def _pairs(text: str) -> Iterator[tuple[float, float]]:
+    """`from 70 % to 90 %`, `70/30`: figures whose order says something."""
+    for first, last in pairwise(figures(text)):
+        if _IN_ORDER.fullmatch(text, first.end, last.start):
+            yield first.value, last.value
+
+
+def _bound(line: str, everything: str = "") -> Iterator[tuple[Figure, Words]]:
+    """Each figure with the words it belongs to: those of its clause, or of the nearest; its row's and column's."""
+    if line.count("|") >= 2:
+        yield from _bound_in_row(line, everything)
+        return
+    found = figures(line)
+    listed = [(a.end, b.start) for a, b in pairwise(found) if _LISTED.fullmatch(line, a.end, b.start)]
+    ends = (m.end() for m in _CLAUSE.finditer(line) if not any(a <= m.start() and m.end() <= b for a, b in listed))
+    clauses = list(pairwise([0, *ends, len(line)]))
+    words = [stems(line[a:b]) for a, b in clauses]
+    for figure in found:
+        at = next(i for i, (a, b) in enumerate(clauses) if a <= figure.start < b)
+        before = next((words[i] for i in range(at, -1, -1) if words[i]), frozenset[str]())
+        yield figure, words[at] or before | frozenset().union(*words[at : at + 2])
+
+
+def _bound_in_row(row: str, everything: str) -> Iterator[tuple[Figure, Words]]:
+    cells, header = _cells(row), _header(row, everything)
+    label = frozenset().union(*(stems(cell) for cell in cells if not figures(cell)))
+    for name, cell in zip(header, cells, strict=True):
+        for figure in figures(cell):
+            yield figure, label | stems(name) | stems(cell)
+
+
+def _header(row: str, everything: str) -> list[str]:
+    """The row of the same width with the fewest figures, if it has fewer than this one."""
+    width, count = len(_cells(row)), len(figures(row))
+    rows = [line for line in everything.splitlines() if line.count("|") >= 2 and len(_cells(line)) == width]
+    best = min(rows, key=lambda line: len(figures(line)), default=row)
+    return _cells(best) if len(figures(best)) < count else [""] * width
+
+
+def _cells(row: str) -> list[str]:
+    return row.strip().strip("|").split("|")

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assistant.plain import neutralise
-from assistant.retrieve import Passage
-from assistant.writers import Request, Turn
+from assistant.records import Passage, Request, Turn, neutralise
 
 NOT_IN_GUIDES = "This is not in the guides."
 

@@ -3,12 +3,126 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from assistant.plain import neutralise
-from assistant.retrieve import Passage, as_json
+from ingest.chunks import Unit
+
+# Text from documents and models made harmless to look at: for terminals, pages and prompts.
+#
+# Every character becomes exactly one character, so that offsets stay true: line ends become `\n`, control characters
+# (terminal escapes begin with one) become `�`, and marks that reorder or hide text become a space of no width.
+
+_ZERO_WIDTH = "\u200b"
+_LINE_ENDS = (0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029)  # all that `str.splitlines` knows
+_CONTROLS = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    *range(0xD800, 0xE000),  # halves of surrogate pairs: they cannot be encoded
+    *range(0xFFF9, 0xFFFC),  # interlinear annotation
+)
+_HIDING = (
+    0x061C,  # Arabic letter mark
+    0x180E,
+    0x200E,  # left-to-right and right-to-left marks
+    0x200F,
+    *range(0x202A, 0x202F),  # embeddings and overrides of the direction
+    *range(0x2060, 0x2070),  # isolates of the direction, invisible operators
+    0xFEFF,
+    *range(0xE0000, 0xE0200),  # tags and variation selectors: letters that nobody sees and a model reads
+)
+_TABLE = (
+    dict.fromkeys(_CONTROLS, "\ufffd")
+    | dict.fromkeys(_HIDING, _ZERO_WIDTH)
+    | dict.fromkeys(_LINE_ENDS, "\n")
+    | {0x09: "\t", 0x0A: "\n"}
+)
+
+
+def neutralise(text: str) -> str:
+    """The same text, character for character, without anything that acts on a terminal, a page or a reader's eye."""
+    return text.replace("\r\n", " \n").translate(_TABLE)
+
+
+def one_line(text: str) -> str:
+    """What is said about files and errors, whose names may hold anything."""
+    return " ".join(neutralise(text).split())
+
+
+# Ways of writing an answer. Each has one method; what it yields is the same for all.
+#
+# A writer is given a `Request` and yields `Text` as it is written, `Cite` behind the words it supports, and one
+# `Stop`. It can only cite units of the passages it was given: passage and unit numbers count from 0 here, from 1 in
+# `[2.3]`.
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A readable whole: `document.text[start:end] == text`. `score` is the chance that it holds the answer."""
+
+    document: str
+    title: str
+    section: str
+    start: int
+    end: int
+    text: str
+    score: float
+    units: tuple[Unit, ...] = ()
+    header: str = ""  # the header row of the table that the passage's rows belong to
+    also: tuple[tuple[str, int, int], ...] = ()  # near-duplicates folded into this one: document, start, end
+
+
+def as_json(passage: Passage) -> dict[str, Any]:
+    """The shape that `--json` promises."""
+    return {name: getattr(passage, name) for name in ("document", "title", "section", "start", "end", "text", "score")}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier question and, where it is known, its answer in plain words (without footnote marks)."""
+
+    question: str
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    question: str  # as it stands alone, follow-ups resolved
+    passages: tuple[Passage, ...]
+    history: tuple[Turn, ...] = ()  # oldest first
+    evidence: tuple[tuple[float, ...], ...] = ()  # the chance of each unit of each passage to answer, if worked out
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cite:
+    """Footnotes for the sentence that ends here. `invalid` holds ids that were written but point nowhere."""
+
+    units: tuple[tuple[int, int], ...]  # (passage, unit)
+    invalid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The end of the writing. `detail` is one line for the user where `reason` is not "end"."""
+
+    reason: Literal["end", "not_in_guides", "refusal", "max_tokens", "cut", "cancelled"] = "end"
+    usage: dict[str, int | float] = field(default_factory=dict)  # input_tokens, output_tokens, dollars, …
+    detail: str = ""
+
+
+class Writer(Protocol):
+    """`name` is what `--model` says. Failing before the first word raises `WriterError`; later is a `Stop("cut")`."""
+
+    name: str
+
+    def write(self, request: Request) -> Iterator[Text | Cite | Stop]: ...
+
 
 Status = Literal["answered", "not_in_guides", "refused", "failed"]
 

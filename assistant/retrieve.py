@@ -2,27 +2,186 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from assistant.followups import Understood, understand
-from assistant.ranking import Query, chance, fused, lexical, rarity
-from ingest.chunks import Chunk, Unit
-from ingest.errors import LibraryError
-from ingest.words import content_terms, stem, terms
+from assistant.records import Passage
+from ingest.chunks import Chunk
+from ingest.embed import cores, open_session, packaged_folder, run_each
+from ingest.errors import FootnoteError, LibraryError
+from ingest.library import Words
+from ingest.words import STOPWORDS, content_terms, stem, terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from assistant.ranking import Features, Mode
-    from assistant.rerank import Reranker
+    Features = dict[str, NDArray[np.float64]]
     from ingest.embed import Embedder
     from ingest.library import Library
+
+
+# A follow-up becomes a question that stands alone, without a model: "and how much is it?" after "What is QLoRA?".
+
+_POINTING = re.compile(
+    r"\b(?:it|its|itself|they|them|their|theirs|this|that|these|those|he|him|his|she|her|hers|one|ones|there|former"
+    r"|latter|both|either|neither|same|such|another|other|others|else|more|instead|too|first|second|third|last)\b",
+    re.IGNORECASE,
+)
+_CONTINUING = re.compile(
+    r"^\W*(?:and|or|but|so|then|also|what about|how about|what if|why(?: not)?\s*\?|how come|which one|any\b"
+    r"|for example|compared)",
+    re.IGNORECASE,
+)
+_IDLE = re.compile(
+    r"\b(?:is|does|would|will|was) (?:it|there) (?:\w+ )?(?:possible|worth|take|any|an?)\b", re.IGNORECASE
+)
+LATEST = 3  # of more, the question itself would be drowned
+_FEW = 2  # a question with no more content words than this hardly stands alone after another
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """`text` is the question as it is taken to be; `topic` what was asked before that it leans on, or empty."""
+
+    question: str
+    topic: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.topic} {self.question}".strip()
+
+
+def understand(question: str, history: Sequence[str]) -> Understood:
+    """The question, with what it leans on in front if it cannot stand alone: the last question that could, and the
+    latest of what leaned on it since."""
+    if not history or not leans(question):
+        return Understood(question)
+    start = max((i for i, earlier in enumerate(history) if not leans(earlier)), default=0)
+    return Understood(question, " ".join([history[start], *history[start + 1 :][-LATEST:]]))
+
+
+def leans(question: str) -> bool:
+    """Whether a question points back to what was said before it."""
+    if _CONTINUING.search(question) or _POINTING.search(_IDLE.sub("", question)):
+        return True
+    return len([term for term in content_terms(question) if term not in STOPWORDS]) <= _FEW
+
+
+# How well a chunk fits a question, as one number: the chance that it holds the answer.
+#
+# Features of a question and a chunk go into a logistic regression, fitted by `python -m assistant.evaluation.fit` on
+# the `fit` half of the question set. What it found stands in `assistant/calibration.json`.
+
+# Chosen on three question sets together (NOTES.md, "Fusing words and meaning"). The square, since two words of three
+# say more than twice what one says.
+IN_TEXT, ANYWHERE = 0.3, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The question's terms with their weight (rarity times trust: a term from an earlier question counts less)."""
+
+    weights: Mapping[str, float]
+    alternatives: Mapping[str, Sequence[tuple[str, ...]]]  # term -> other ways to say it, each one or more terms
+    unknown: frozenset[str] = frozenset()  # terms that stand nowhere in the library
+    slips: Mapping[str, str] = field(default_factory=dict)  # terms that were mistyped -> what was meant
+
+    @property
+    def total(self) -> float:
+        return sum(self.weights.values()) or 1.0
+
+    def found(self, terms: set[str]) -> float:
+        """The share of the question's weight that stands among these terms, in one form or another."""
+        return sum(weight for term, weight in self.weights.items() if self.has(term, terms)) / self.total
+
+    def has(self, term: str, terms: set[str]) -> bool:
+        return term in terms or any(terms.issuperset(other) for other in self.alternatives.get(term, ()))
+
+
+def rarity(frequency: int, chunks: int) -> float:
+    return math.log(1 + (chunks - frequency + 0.5) / (frequency + 0.5))
+
+
+def lexical(query: Query, words: Words) -> tuple[float, float]:
+    """The share of the question's weight in the chunk's text, and in the text or beside it."""
+    text = set(words.text)
+    return query.found(text), query.found(text | set(words.beside))
+
+
+def fused(
+    cosine: NDArray[np.float64], in_text: NDArray[np.float64], anywhere: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Meaning and words as one score. Words count by the share of the question that is found, near 1 only where they
+    decide; BM25 and ranks always name a winner, which made questions in other words than the guide's worse."""
+    return cosine + IN_TEXT * in_text**2 + ANYWHERE * anywhere
+
+
+Mode = Literal["plain", "reranked"]  # whether the reranker has read the passages: what is known is fitted for each
+
+
+@lru_cache(maxsize=1)
+def calibration() -> dict[str, Any]:
+    """Weights and thresholds, as fitted."""
+    loaded: dict[str, Any] = json.loads(Path(__file__).with_name("calibration.json").read_text("utf-8"))
+    return loaded
+
+
+def chance(features: Mapping[str, NDArray[np.float64]], mode: Mode, model: str) -> NDArray[np.float64]:
+    """The fitted chance for each row: of a chunk or a unit to hold the answer, of a question to have one."""
+    weights = calibration()[mode][model]
+    total = sum(
+        (weights[name] * features[name] for name in weights if name != "bias"), start=np.float64(weights["bias"])
+    )
+    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(total))))
+
+
+# The reranker: reads a question and a passage together and says how well the one answers the other.
+#
+# A small cross-encoder of our own, in eight bits on onnxruntime; what it is and how well it does stands in
+# `reranker/README.md`, how it was made in `finetune/reranker.py`. A passage is given as `Chunk.searchable` has it.
+
+WEIGHTS = Path(__file__).with_name("reranker") / "model.onnx"
+PAIR_TOKENS = 256  # question, passage and the three marks around them
+QUESTION_TOKENS = 64  # of a longer question the beginning is read
+
+
+class Reranker:
+    """Opens in about 0.1 s. Safe to use from several threads."""
+
+    def __init__(self, weights: Path = WEIGHTS, threads: int = 0) -> None:
+        from tokenizers import Tokenizer
+
+        if not weights.is_file():
+            raise FootnoteError(f"The reranker's weights are not at {weights}. Do without: --no-rerank")
+        self._session = open_session(weights)
+        self._threads = threads or cores()
+        self._tokenizer = Tokenizer.from_file(str(packaged_folder() / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._start, self._end = self._tokenizer.encode("").ids
+
+    def score(self, question: str, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """A logit for each text; above 0 where the text more likely than not holds the answer."""
+        asked, *read = self._tokenizer.encode_batch_fast([question, *texts], add_special_tokens=False)
+        pairs = [pair(asked.ids, one.ids, self._start, self._end) for one in read]
+        return run_each(self._session, pairs, self._threads)[:, 0].astype(np.float64)
+
+
+def pair(question: Sequence[int], text: Sequence[int], start: int, end: int) -> dict[str, list[int]]:
+    """`start question end text end`, the question cut to its share and the text to what is left."""
+    first = [start, *question[:QUESTION_TOKENS], end]
+    second = [*text[: PAIR_TOKENS - len(first) - 1], end]
+    return {"ids": first + second, "types": [0] * len(first) + [1] * len(second)}
+
 
 CANDIDATES = 60  # from each of the two first stages
 RERANKED = 20  # that the reranker reads
@@ -30,22 +189,6 @@ SURE, CLEAR = 0.9, 0.5  # it is not asked where the first is this likely and thi
 SAME = 0.85  # share of common words from which two passages are one, found in two places
 MOST_TERMS = 40  # of a question that are looked for
 TOPIC_WEIGHT = 0.5  # of a term that comes from an earlier question
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A readable whole: `document.text[start:end] == text`. `score` is the chance that it holds the answer."""
-
-    document: str
-    title: str
-    section: str
-    start: int
-    end: int
-    text: str
-    score: float
-    units: tuple[Unit, ...] = ()
-    header: str = ""  # the header row of the table that the passage's rows belong to
-    also: tuple[tuple[str, int, int], ...] = ()  # near-duplicates folded into this one: document, start, end
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +340,6 @@ def open_embedder(name: str) -> Embedder:
 @lru_cache(maxsize=1)
 def _reranker() -> Reranker | None:
     """The shipped reranker, opened once; None where its weights are not there."""
-    from assistant.rerank import WEIGHTS, Reranker
 
     return Reranker() if WEIGHTS.is_file() else None
 
@@ -232,8 +374,3 @@ def as_passage(chunk: Chunk, score: float, also: Sequence[Chunk] = ()) -> Passag
     c = chunk
     elsewhere = tuple((other.document, other.start, other.end) for other in also)
     return Passage(c.document, c.title, c.section, c.start, c.end, c.text, score, c.units, c.header, elsewhere)
-
-
-def as_json(passage: Passage) -> dict[str, Any]:
-    """The shape that `--json` promises."""
-    return {name: getattr(passage, name) for name in ("document", "title", "section", "start", "end", "text", "score")}

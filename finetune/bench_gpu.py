@@ -20,8 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finetune.memory import GB, KNOWN, Shape, training
-from finetune.recipe import Recipe
+from finetune.recipe import GB, KNOWN, Recipe, Shape, training
 from finetune.train import load
 from ingest.errors import FootnoteError
 
@@ -206,8 +205,7 @@ def _unconstrained(writer: Any, requests: Sequence[Any], new: int, gpu: bool) ->
 
 
 def _request(n: int) -> Any:
-    from assistant.retrieve import Passage
-    from assistant.writers import Request
+    from assistant.records import Passage, Request
     from ingest.chunks import Unit
 
     sentences = [f"Unit {i} of passage {n} says that a rate of {i / 10} was used." for i in range(6)]
@@ -265,7 +263,7 @@ def _reset(gpu: bool) -> None:
 
 
 def _peak(gpu: bool) -> float:
-    from finetune.watch import peak
+    from finetune.train import peak
 
     return peak(gpu) / GB
 

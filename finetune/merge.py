@@ -1,4 +1,4 @@
-"""An adapter merged into its base, for servers that take no adapters.
+"""After training: the adapter merged into its base, the cards, and whether the model lost what it knew.
 
     footnote finetune merge --adapter adapter --out merged
 
@@ -7,16 +7,274 @@ The base is loaded in bfloat16, never in 4 bit: what was trained beside rounded 
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import sqrt
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from assistant.writers.weights import quiet
-from finetune import checks, memory
-from finetune.card import merged_card
-from finetune.tokens import with_template
+from assistant.prompts import SYSTEM
+from assistant.writers.llama import quiet
+from finetune import recipe
+from finetune.phrasing import Example
+from finetune.recipe import with_template
 from ingest.errors import FootnoteError
+
+# Cards: what a data set, an adapter or a merged model is, what it was made of, and how.
+
+CARD, ORIGINS = "card.json", "origins.jsonl"
+
+
+def write_dataset(parts: Mapping[str, Sequence[Example]], out: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
+    """train.jsonl and eval.jsonl, where each line came from, and the card, which is written last."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, examples in parts.items():
+        _write(out / f"{name}.jsonl", [example.to_json() for example in examples])
+    origins = [
+        {"part": name, "line": i, "kind": e.kind, "question": e.question, "sections": e.sections}
+        for name, examples in parts.items()
+        for i, e in enumerate(examples, 1)
+    ]
+    _write(out / ORIGINS, origins)
+    card = _dataset_card(parts, out, made_from)
+    (out / "README.md").write_text(_as_markdown(card, parts), encoding="utf-8")
+    _replace(out / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    return card
+
+
+def digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def adapter_card(settings: Mapping[str, Any], result: Mapping[str, Any], examples: int) -> str:
+    """The card of an adapter, in the form that the Hub reads."""
+    return (
+        _front({"base_model": settings["base"], "library_name": "peft", "pipeline_tag": "text-generation"})
+        + f"""
+# A LoRA adapter that answers from guides, with footnotes
+
+Made by `footnote finetune train` from {examples} conversations. It is given numbered passages and a question, and ends
+every sentence with the ids of the units that it rests on; where the passages do not answer, it says so. It knows no
+more than its base and is meant for nothing else.
+
+    footnote ask "…" --model llama:FOLDER
+
+| setting | value |
+|---|---|
+{_table(settings)}
+
+| outcome | value |
+|---|---|
+{_table(result)}
+
+How well it answers is measured by `footnote evaluate`, beside its base and beside quoting; nothing is claimed here.
+"""
+    )
+
+
+def merged_card(base: str, settings: Mapping[str, Any], parameters: int) -> str:
+    return (
+        _front({"base_model": base, "library_name": "transformers", "pipeline_tag": "text-generation"})
+        + f"""
+# A Llama that answers from guides, with footnotes
+
+{parameters:,} parameters in bfloat16: the base model with a LoRA adapter of `footnote finetune train`
+merged into it. The licence is the base model's.
+
+    footnote ask "…" --model llama:FOLDER
+    vllm serve FOLDER --served-model-name guides
+
+| setting of the training | value |
+|---|---|
+{_table(settings)}
+"""
+    )
+
+
+def _dataset_card(parts: Mapping[str, Sequence[Example]], out: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "examples": {name: len(examples) for name, examples in parts.items()},
+        "kinds": {name: dict(Counter(e.kind for e in examples).most_common()) for name, examples in parts.items()},
+        "characters": {
+            name: {
+                "prompt": _lengths([sum(len(str(m["content"])) for m in e.prompt) for e in examples]),
+                "completion": _lengths([len(e.answer) for e in examples]),
+            }
+            for name, examples in parts.items()
+            if examples
+        },
+        "sha256": {name: digest(out / name) for name in [*(f"{part}.jsonl" for part in parts), ORIGINS]},
+        "prompt_sha256": hashlib.sha256(SYSTEM.encode()).hexdigest(),
+        **made_from,
+    }
+
+
+def _as_markdown(card: Mapping[str, Any], parts: Mapping[str, Sequence[Example]]) -> str:
+    kinds = sorted({kind for counts in card["kinds"].values() for kind in counts})
+    rows = "\n".join(
+        f"| {kind} | " + " | ".join(str(card["kinds"][part].get(kind, 0)) for part in parts) + " |" for kind in kinds
+    )
+    shown = {example.kind: example for example in reversed([*parts["train"], *parts["eval"]])}
+    examples = "\n\n".join(f"**{kind}**: {shown[kind].question}\n\n{_quoted(shown[kind].answer)}" for kind in kinds)
+    lengths = "\n".join(
+        f"| {part} | {what} | {' | '.join(str(value) for value in numbers.values())} |"
+        for part, both in card["characters"].items()
+        for what, numbers in both.items()
+    )
+    rest = {name: card[name] for name in card if name not in ("kinds", "characters", "examples", "sha256")}
+    return f"""# Training conversations
+
+Made by `footnote finetune dataset` from a library, by its structure alone or, where `writer` says so, phrased by
+Claude and proved again. Prompts are those of serving, character for character; every answer is proved as in serving.
+One JSON object a line: `prompt` and `completion`, lists of messages. `{ORIGINS}` says each line's kind and section.
+No section is in both parts. Conflicts are made with a passage of a made-up guide; orders are planted in real passages.
+
+| kind | {" | ".join(parts)} |
+|---|{"---|" * len(parts)}
+{rows}
+| all | {" | ".join(str(card["examples"][part]) for part in parts)} |
+
+| characters of | | median | 95 % | most |
+|---|---|---|---|---|
+{lengths}
+
+| made from | |
+|---|---|
+{_table(rest)}
+{_table({f"sha256 of {name}": value for name, value in card["sha256"].items()})}
+
+## One of each kind
+
+{examples}
+"""
+
+
+def _lengths(found: Sequence[int]) -> dict[str, int]:
+    ordered = sorted(found)
+    return {"median": round(median(ordered)), "95%": ordered[int(0.95 * (len(ordered) - 1))], "most": ordered[-1]}
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"| {name} | {json.dumps(value, ensure_ascii=False)} |" for name, value in values.items())
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}" for line in text.splitlines())
+
+
+def _front(fields: Mapping[str, str]) -> str:
+    return "---\n" + "".join(f"{name}: {json.dumps(value)}\n" for name, value in fields.items()) + "---\n"
+
+
+def _write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    _replace(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _replace(file: Path, text: str) -> None:
+    """Whole or not at all."""
+    part = file.with_suffix(file.suffix + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
+
+
+# Has tuning cost a model what it knew? Forty multiple-choice questions on machine learning, asked without any guide.
+#
+#     footnote evaluate --domain-check --model llama:BASE --model llama:TUNED
+#
+# An option is scored by how likely the model finds its words after the question, a character; the likeliest counts as
+# the answer. Chance is one in four, and the interval is wide: a fall of a few questions says nothing.
+
+QUESTIONS = Path(__file__).with_name("domain_check.jsonl")
+FILE = "domain_check.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    question: str
+    options: tuple[str, ...]
+    answer: int  # which of the options
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`low` and `high` are Wilson's 95 % interval."""
+
+    model: str
+    correct: int
+    total: int
+    low: float
+    high: float
+    wrong: tuple[str, ...]  # the questions
+
+    def __str__(self) -> str:
+        share = self.correct / self.total
+        return f"{self.model}: {self.correct} of {self.total} right ({share:.0%}, {self.low:.0%} to {self.high:.0%})"
+
+
+def questions(file: Path = QUESTIONS) -> list[Choice]:
+    rows = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    return [Choice(row["question"], tuple(row["options"]), row["answer"]) for row in rows]
+
+
+def domain_check(models: Sequence[str], out: Path | None = None) -> list[Result]:
+    """The check for each local model; what is no local model is left out, since it gives no likelihoods."""
+    local = [model for model in models if model.startswith("llama:")]
+    if not local:
+        raise FootnoteError("--domain-check needs a local model: --model llama:PATH, once for each")
+    results = [check(model, questions()) for model in local]
+    for result in results:
+        print(result)  # noqa: T201  # what `footnote evaluate --domain-check` is asked for
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / FILE).write_text(json.dumps([asdict(r) for r in results], indent=2) + "\n", encoding="utf-8")
+    return results
+
+
+def check(model: str, asked: Sequence[Choice]) -> Result:
+    from assistant.writers.llama import load
+
+    loaded = load(Path(model.removeprefix("llama:")).expanduser())
+    with loaded.lock:
+        wrong = [choice.question for choice in asked if best(loaded.model, loaded.tokenizer, choice) != choice.answer]
+    correct = len(asked) - len(wrong)
+    return Result(model, correct, len(asked), *wilson(correct, len(asked)), tuple(wrong))
+
+
+def best(model: Any, tokenizer: Any, choice: Choice) -> int:
+    """The option whose words are likeliest, their logarithms added up and shared out among its characters."""
+    stem = f"Question: {choice.question}\nAnswer:"
+    scores = likelihoods(model, tokenizer, stem, [f" {option}" for option in choice.options])
+    shares = [score / len(option) for score, option in zip(scores, choice.options, strict=True)]
+    return max(range(len(shares)), key=shares.__getitem__)
+
+
+def likelihoods(model: Any, tokenizer: Any, stem: str, endings: Sequence[str]) -> list[float]:
+    """The logarithm of the probability of each ending after the stem."""
+    import torch
+
+    before = tokenizer(stem)["input_ids"]
+    ends = [tokenizer(ending, add_special_tokens=False)["input_ids"] for ending in endings]
+    width = max(map(len, ends))
+    rows = torch.tensor([[*before, *end, *[0] * (width - len(end))] for end in ends], device=model.device)
+    mask = torch.tensor(
+        [[1] * (len(before) + len(end)) + [0] * (width - len(end)) for end in ends], device=model.device
+    )
+    with torch.inference_mode():
+        logits = model(input_ids=rows, attention_mask=mask).logits[:, len(before) - 1 : -1].float()
+    logs = torch.log_softmax(logits, dim=-1)
+    return [float(sum(logs[i, n, token] for n, token in enumerate(end))) for i, end in enumerate(ends)]
+
+
+def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    share, spread = correct / total, z * z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    return middle - half, middle + half
 
 
 def merge(adapter: Path, out: Path, base: str = "", say: Callable[[str], None] = lambda line: None) -> Path:
@@ -24,13 +282,13 @@ def merge(adapter: Path, out: Path, base: str = "", say: Callable[[str], None] =
 
     `base` is for where the base model is no longer where it was at training.
     """
-    checks.packages()
+    recipe.packages()
     base = base or _base_of(adapter)
-    shape = checks.family(checks.config_of(base), base)
+    shape = recipe.family(recipe.config_of(base), base)
     if out.exists() and any(out.iterdir()):
         raise FootnoteError(f"{out} is not empty: give another --out, or delete it")
-    needed = memory.serving(shape, quantised=False, length=0)
-    checks.room(needed, f"merging takes the whole of {base} in bfloat16")
+    needed = recipe.serving(shape, quantised=False, length=0)
+    recipe.room(needed, f"merging takes the whole of {base} in bfloat16")
     say(f"merging {adapter} into {base}: about {needed}")
     part = out.with_name(out.name + ".part")
     with quiet():

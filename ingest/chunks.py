@@ -7,14 +7,227 @@ begins and ends at a unit's edge, so that no sentence, list item, table row or c
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from ingest.documents import Block, Document
-from ingest.packing import GOOD_TOKENS, HEADER_CHARACTERS, CountTokens, Packer, Piece
-from ingest.units import HEADINGS, Unit, UnitKind, units_of
+from ingest.documents import Document
+from ingest.readers import Block
+
+# Where sentences begin and end, by offsets. Decimals, abbreviations, initials and file names do not end a sentence.
+
+# A full stop after one of these does not end a sentence, whatever follows.
+_ABBREVIATIONS = frozenset(
+    "e.g i.e eg ie vs cf al fig figs eq eqs sec ch vol no nos pp dr mr mrs ms prof st jr sr inc ltd co corp approx"
+    " resp esp dept est jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k ph.d m.sc b.sc".split()
+)
+_END = re.compile(
+    r"""(?:[.!?…]+|[。！？])            # the mark itself
+        [)\]}"'”’»*_`]*                 # closing quotes, brackets, markup
+        (?:\s*\[\^?[\w.]+\])*           # footnote marks belong to the sentence before them
+        (?=\s+[^\s]|\s*$)|(?<=[。！？])""",
+    re.VERBOSE,
+)
+_LOWER_START = re.compile(r"""\s+["'“‘(\[]*[a-z]""")
+_IDENTIFIER = re.compile(r"""\s+["'“‘(\[]*(?:[a-z]+[A-Z_\d]|[a-z]+\(|[a-z]{2,}\.[a-z]{2,})""")
+_LAST_WORD = re.compile(r"""[^\s("'“‘\[]+$""")
+
+
+def split_sentences(text: str, offset: int = 0) -> list[tuple[int, int]]:
+    """The sentences of one paragraph as `(start, end)`, white space around them left out, `offset` added to each."""
+    spans, start = [], 0
+    for match in _END.finditer(text):
+        if match.end() > start and _ends_sentence(text, start, match):
+            spans.append((start, match.end()))
+            start = match.end()
+    spans.append((start, len(text)))
+    return [trimmed for span in spans if (trimmed := _trim(text, *span, offset))]
+
+
+def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
+    if match.end() == len(text) or not match.group() or match.group() in ("!", "?", "。", "！", "？"):
+        return True
+    before = _LAST_WORD.search(text, start, match.start())
+    word = before.group() if before else ""
+    if word.lower().rstrip(".") in _ABBREVIATIONS or re.fullmatch(r"[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]", word):
+        return False
+    if re.fullmatch(r"\d{1,3}|[a-z]", word) and not text[start : match.start() - len(word)].strip():
+        return False  # "1. Install it" is a numbered line, not the sentence "1."
+    lower = _LOWER_START.match(text, match.end())
+    return not lower or bool(_IDENTIFIER.match(text, match.end()))
+
+
+def _trim(text: str, start: int, end: int, offset: int) -> tuple[int, int] | None:
+    piece = text[start:end]
+    left, right = len(piece) - len(piece.lstrip()), len(piece.rstrip())
+    return (offset + start + left, offset + start + right) if right > left else None
+
+
+# What a footnote can point at: a block is made of units, in order, inside it, never overlapping. Pure.
+
+UnitKind = Literal["sentence", "item", "row", "code", "heading"]
+
+HEADINGS = ("heading", "question")
+ITEM_CHARACTERS = 400  # a longer list item is cited by its sentences
+MOST_CHARACTERS = 1200  # what has no end for this long is cut at white space
+
+_FENCES = ("```", "~~~")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a footnote can point at: a sentence, a list item, a table row, a code line. Offsets are the document's."""
+
+    start: int
+    end: int
+    kind: UnitKind
+
+
+def units_of(text: str, block: Block) -> list[Unit]:
+    """The units of one block, in order, inside it, never overlapping."""
+    if block.kind in HEADINGS:
+        return [Unit(block.start, block.end, "heading")]
+    if block.kind == "table":
+        kind: UnitKind = "row"
+        spans = [line for line in _lines(text, block.start, block.end) if not _is_rule(text[slice(*line)])]
+    elif block.kind == "code":
+        lines = list(_lines(text, block.start, block.end))
+        kind, spans = "code", [line for line in lines if not text[slice(*line)].lstrip().startswith(_FENCES)] or lines
+    elif block.kind == "item" and block.end - block.start <= ITEM_CHARACTERS:
+        kind, spans = "item", [(block.start, block.end)]
+    else:
+        kind, spans = "sentence", split_sentences(text[block.start : block.end], block.start)
+    return [Unit(*piece, kind) for span in spans for piece in cut(text, *span, MOST_CHARACTERS)] or [
+        Unit(block.start, block.end, kind)
+    ]
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The lines that are not blank, with their indentation, which is part of code."""
+    for line in text[start:end].splitlines(keepends=True):
+        if line.strip():
+            yield start, start + len(line.rstrip())
+        start += len(line)
+
+
+def _is_rule(line: str) -> bool:
+    """`|---|:--:|` and `=== ===`: the line under a table's header."""
+    return not line.strip("|-=:+ \t")
+
+
+def cut(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
+    """The span, or, where it has no end in sight, several, each at most `most` long, parted at white space."""
+    while end - start > most:
+        space = max(text.rfind(mark, start + 1, start + most) for mark in " \n\t")
+        stop = space if space > start else start + most
+        yield start, stop
+        start = stop
+        while start < end and text[start].isspace():
+            start += 1
+    if end > start:
+        yield start, end
+
+
+def pack_units(units: Sequence[Unit]) -> str:
+    return json.dumps([[u.start, u.end, u.kind] for u in units], separators=(",", ":"))
+
+
+def unpack_units(packed: str) -> tuple[Unit, ...]:
+    return tuple(Unit(*unit) for unit in json.loads(packed))
+
+
+# The units of a section are packed into runs that fit the embedding model. Pure.
+
+CountTokens = Callable[[Sequence[str]], Sequence[int]]
+
+GOOD_TOKENS = 130  # a chunk this long ends at the next block: longer ones blur what they are about
+SLACK_TOKENS = 24  # that a heading before its text may go over: the model takes 34 more than a chunk may have
+HEADER_CHARACTERS = 160  # of a table's header that are embedded beside its rows
+HEADER_TOKENS = 80  # it may cost: a header of nothing but punctuation leaves the rows no room
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A unit with what the packing has to know about it."""
+
+    unit: Unit
+    block: Block
+    first: bool  # of its block
+    last: bool
+    tokens: int
+    header: str = ""  # of the table that it is a row of
+    header_tokens: int = 0  # what the header costs beside it, where the table goes on from another chunk
+    share: float = 0.0  # of its block, for each of the chunks that the block is split into: no crumbs at the end
+
+
+class Packer:
+    """For one section: `room` is what title and section leave of a chunk's tokens."""
+
+    def __init__(self, text: str, room: int, count: CountTokens) -> None:
+        self.text, self.room, self.count = text, room, count
+
+    def pieces(self, block: Block, units: Sequence[Unit], tokens: Mapping[Unit, int]) -> Iterator[Piece]:
+        """The block's units, those that no chunk could hold cut further."""
+        header, header_tokens = self._header(block)
+        room = self.room - header_tokens
+        fitting = [fit for unit in units for fit in self._fitting(unit, tokens[unit], room)]
+        total = sum(cost for _, cost in fitting)
+        parts = -(-total // room)
+        largest = max(cost for _, cost in fitting)
+        share = self.room if parts == 1 else min(self.room, total / parts + largest / 2)
+        for i, (unit, cost) in enumerate(fitting):
+            yield Piece(unit, block, i == 0, i == len(fitting) - 1, cost, header, header_tokens, share)
+
+    def packed(self, pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+        """Runs of pieces that fit: full at `room`, content to end at a block's edge from `GOOD_TOKENS` on."""
+        run: list[Piece] = []
+        used = 0
+        for piece in pieces:
+            if run and self._ends_before(piece, run, used):
+                yield run
+                run, used = [], 0
+            if piece.header and not piece.first and not run:
+                used = piece.header_tokens
+            run.append(piece)
+            used += piece.tokens
+        if run:
+            yield run
+
+    def _ends_before(self, piece: Piece, run: Sequence[Piece], used: int) -> bool:
+        if used + piece.tokens > self.room + SLACK_TOKENS or self._is_apart(run[-1], piece):
+            return True
+        if all(p.unit.kind == "heading" for p in run):
+            return False
+        continued = not piece.first and all(p.block is piece.block for p in run)
+        full = used + piece.tokens > (piece.share if continued else self.room)
+        good = piece.first and used > GOOD_TOKENS and piece.block.kind != "item"
+        is_table = piece.block.kind == "table"
+        return full or good or (is_table and piece.first and any(p.block.kind == "table" for p in run))
+
+    def _is_apart(self, before: Piece, piece: Piece) -> bool:
+        """Whether page furniture stands between the two."""
+        return before.block is not piece.block and bool(self.text[before.block.end : piece.block.start].strip())
+
+    def _fitting(self, unit: Unit, tokens: int, room: int) -> Iterator[tuple[Unit, int]]:
+        if tokens <= room or unit.end - unit.start < 2:
+            yield unit, tokens
+            return
+        most = max(1, (unit.end - unit.start) * room // tokens * 2 // 3)
+        for start, end in cut(self.text, unit.start, unit.end, most):
+            yield from self._fitting(Unit(start, end, unit.kind), self.count([self.text[start:end]])[0], room)
+
+    def _header(self, block: Block) -> tuple[str, int]:
+        """A table's header row, and what as much of it as is embedded costs."""
+        if block.kind != "table" or block.header_end <= block.start:
+            return "", 0
+        header = self.text[block.start : block.header_end].split("\n")[0].strip()
+        while (tokens := self.count([header[:HEADER_CHARACTERS]])[0]) > HEADER_TOKENS:
+            header = header[: min(len(header), HEADER_CHARACTERS) * 2 // 3]
+        return header, tokens
+
 
 __all__ = ["Chunk", "CountTokens", "Unit", "UnitKind", "beside", "chunk"]
 

@@ -6,14 +6,213 @@ block, so that offsets stay exact.
 
 from __future__ import annotations
 
+import builtins
+import itertools
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
-from ingest.documents import Block
-from ingest.readers import Reading
-from ingest.spaces import Spaces
+from ingest.readers import Block, Reading
+
+# Finds spaces that were lost where a page's markup was stripped: `the<b>gradient</b>tells` became "thegradienttells".
+#
+# A word is parted only where it is no word, name or identifier itself and there is one way to part it into words that
+# this very document uses elsewhere. The surest sign is an article grown onto such a word. Only in a document that
+# shows this sign more than once are the other marks of the same accident mended: "descentmoves", "category- a filter".
+
+_GROWN = (
+    "the",
+    "an",
+    "a",
+    "to",
+    "of",
+    "is",
+    "and",
+    "are",
+    "for",
+    "with",
+    "that",
+    "this",
+    "its",
+    "on",
+    "in",
+    "by",
+    "as",
+)
+_ARTICLES = ("the", "an")
+_VERBS = ("is", "are", "was", "were", "has", "have", "can", "will", "and")
+_WORD = re.compile(r"(?<![\w.@#/\\_\-&'’])[A-Za-z][a-z]{4,}(?![\w@/\\_(\[='’]|\.\w)")
+_NAME = re.compile(r"[A-Za-z][a-z]+")
+_OWN = re.compile(r"(?<![\w@#/\\_])[A-Za-z][a-z]+(?![\w@/\\_])")
+_PROTECTED = re.compile(
+    r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].*?\\\\?[)\]]|\w{1,20}://\S+|www\.\S+|<[^<>]*>"
+    r"|\]\([^)\s]*\)|\{[^{}]*\}|:[\w:+-]+:`[^`]*`|\S{0,60}[\\_=@]\S*",
+    re.DOTALL,
+)
+_ACRONYM_GLUED = re.compile(r"(?<=[A-Z]\))(is|are|was|has|can|and)(?= )")
+_SENTENCE = re.compile(
+    r"(?<=[a-z]{3})([.!?])([A-Z][a-z]+(?: [A-Z]?[a-z]+){0,3}(?: \([A-Z]+\)(?:is|are|was|has|can|and))?)\b"
+)
+_ITEM_LABEL = re.compile(r"^([-*•]\s+[A-Z][^:.\n]{2,50}:)(?=([A-Z][a-z]*) [a-z])", re.MULTILINE)
+_DASH = re.compile(r"(?<=[a-z]{3})(- )(?=([a-z]+)\b)")
+_CAMEL = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)([A-Z][a-z]+) ([A-Z][a-z]+)")
+_YEAR = re.compile(r"\b([A-Z][a-z]{3,})((?:19|20)\d\d)\b")
+_SUSPENDED = frozenset("and or to vs as nor but und bis".split())  # "pre- and post-training" is as it should be
+_ENOUGH = 2  # signs after which a document counts as one that lost spaces
+_COMMON, _LISTED = 3.0, 1.0  # Zipf frequencies: once in a million words, once in a hundred million
+
+
+class Spaces:
+    """Made from all of a document (its code knows words too); `mend` then takes pieces of its prose."""
+
+    def __init__(self, prose: Sequence[str], code: Sequence[str] = ()) -> None:
+        self.own: Counter[str] = Counter()
+        guarded = list(code)
+        for piece in prose:
+            self.own.update(word.lower() for word in _OWN.findall(_PROTECTED.sub(" ", piece)))
+            guarded += _PROTECTED.findall(piece)
+        named = [word.lower() for piece in guarded for word in _NAME.findall(piece)]
+        self.names = {*dir(builtins), *named}  # what stands in code is a name, glued or not
+        rare = {word for word, count in self.own.items() if len(word) > 5 and count <= 2} - self.names
+        self.own.update(named)
+        self.parts = self._found(rare) if any(map(self._shows_article, rare)) else {}
+        self.pairs: Counter[tuple[str, str]] = Counter()
+        if self.parts:
+            self.pairs.update(pair for piece in prose for pair in itertools.pairwise(re.findall(r"\w+", piece)))
+
+    def _shows_article(self, word: str) -> bool:
+        """Worth a look into the list of words? Most documents show no such sign, and are spared half a second."""
+        article = next((small for small in _ARTICLES if word.startswith(small)), "")
+        rest = word[len(article) :]
+        pieces = (rest, *(rest[:at] for at in range(4, len(rest) - 3)))
+        return bool(article) and word != "another" and any(self.own[piece] for piece in pieces)
+
+    def _found(self, rare: set[str]) -> dict[str, tuple[str, ...]]:
+        """How each glued word is parted; nothing, unless the document shows more than one sure sign."""
+        suspects = {word for word in rare if word.startswith(_GROWN) or word.endswith(_VERBS)}
+        suspects = {word for word in suspects if not known(word)}
+        grown = {word: parts for word in suspects if (parts := self._grown(word))}
+        # Names of functions begin with "to", "as" or "a" (tolist, astype, arange), but hardly with an article of more.
+        if len(grown) < _ENOUGH or not any(parts[0] in _ARTICLES for parts in grown.values()):
+            return {}
+        return {**{word: parts for word in suspects - grown.keys() if (parts := self._joined(word))}, **grown}
+
+    def mend(self, piece: str, repairs: Counter[str]) -> str:
+        if not self.parts:
+            return piece
+        piece = _outside(piece, _SENTENCE, self._sentence, repairs, "lost spaces put back")
+        piece = _outside(piece, _WORD, lambda found: self._parted(found.group()), repairs, "words parted")
+        return self._marks(piece, repairs)
+
+    def _is_word(self, word: str) -> bool:
+        return (
+            len(word) > 3 and self.own[word] > 0 and _frequency(word) >= (_COMMON if self.own[word] == 1 else _LISTED)
+        )
+
+    def _grown(self, word: str) -> tuple[str, ...] | None:
+        """`thegradient`, `thegradienttells`: an article or preposition, then one or two words of this document."""
+        ways: list[tuple[str, ...]] = []
+        for small in _GROWN:
+            rest = word[len(small) :]
+            if not word.startswith(small) or (small in ("a", "an") and not _after_article(small, rest)):
+                continue
+            if self._is_word(rest):
+                ways.append((small, rest))
+            elif small == "the":
+                ways += [(small, rest[:at], rest[at:]) for at in range(4, len(rest) - 3) if self._two(rest, at)]
+        return ways[0] if len(ways) == 1 else None
+
+    def _joined(self, word: str) -> tuple[str, ...] | None:
+        """`Learningis`: a word of this document and a small verb."""
+        ways = [
+            (word[: -len(verb)], verb) for verb in _VERBS if word.endswith(verb) and self._is_word(word[: -len(verb)])
+        ]
+        return ways[0] if len(ways) == 1 else None
+
+    def _two(self, word: str, at: int) -> bool:
+        return self._is_word(word[:at]) and len(word) - at > 3 and _frequency(word[at:]) >= _COMMON
+
+    def _parted(self, word: str) -> str:
+        return _cut(word, [len(part) for part in self.parts.get(word.lower(), ())])
+
+    def _marks(self, piece: str, repairs: Counter[str]) -> str:
+        kind = "lost spaces put back"
+        piece = _outside(piece, _ACRONYM_GLUED, lambda found: " " + found.group(), repairs, kind)
+        piece = _outside(
+            piece, _ITEM_LABEL, lambda found: found.group() + " " * known(found.group(2).lower()), repairs, kind
+        )
+        piece = _outside(
+            piece, _DASH, lambda found: found.group() if found.group(2) in _SUSPENDED else " - ", repairs, kind
+        )
+        piece = _outside(piece, _YEAR, self._year, repairs, kind)
+        return _outside(piece, _CAMEL, self._camel, repairs, kind)
+
+    def _sentence(self, found: re.Match[str]) -> str:
+        """`features.Pooling layersreduce`: a space lost before a phrase counts only with one lost behind it."""
+        words = found[2].split(" ")
+        for at, word in enumerate(words):
+            if word.lower() in self.parts or word.startswith("("):
+                return f"{found[1]} {found[2]}"
+            if cut := self._cut_at(word.lower()):
+                words[at] = _cut(word, [cut, len(word) - cut])
+                return f"{found[1]} {' '.join(words)}"
+        return found.group()
+
+    def _cut_at(self, word: str) -> int:
+        if len(word) < 8 or known(word) or word in self.names:
+            return 0
+        ways = [cut for cut in range(4, len(word) - 3) if self._two(word, cut)]
+        return ways[0] if len(ways) == 1 else 0
+
+    def _year(self, found: re.Match[str]) -> str:
+        return f"{found[1]} {found[2]}" if self.pairs[found[1], found[2]] else found.group()
+
+    def _camel(self, found: re.Match[str]) -> str:
+        """`Machine LearningFull Course`, in a document that speaks of "Machine Learning" and of a "Full Course"."""
+        sure = self.pairs[found[1], found[2]] > 1 and self.pairs[found[3], found[4]] > 0
+        return f"{found[1]} {found[2]} {found[3]} {found[4]}" if sure else found.group()
+
+
+def _after_article(article: str, rest: str) -> bool:
+    """`a` before a consonant and a singular, `an` before a vowel."""
+    return (rest[:1] in "aeiou") == (article == "an") and (not rest.endswith("s") or rest.endswith(("ss", "us", "is")))
+
+
+def _cut(word: str, lengths: Sequence[int]) -> str:
+    ends = list(itertools.accumulate(lengths))
+    return " ".join(word[end - length : end] for length, end in zip(lengths, ends, strict=True)) or word
+
+
+def _outside(
+    piece: str, pattern: re.Pattern[str], change: Callable[[re.Match[str]], str], repairs: Counter[str], kind: str
+) -> str:
+    """Substitute where the text is prose: not in code, formulas, addresses, tags or identifiers."""
+    if not pattern.search(piece):
+        return piece
+    guarded = [found.span() for found in _PROTECTED.finditer(piece)]
+
+    def substitute(found: re.Match[str]) -> str:
+        if any(start < found.end() and found.start() < end for start, end in guarded):
+            return found.group()
+        changed = change(found)
+        repairs[kind] += changed != found.group()
+        return changed
+
+    return pattern.sub(substitute, piece)
+
+
+def known(word: str) -> bool:
+    return _frequency(word) > 0
+
+
+@cache
+def _frequency(word: str) -> float:
+    from wordfreq import zipf_frequency
+
+    return zipf_frequency(word, "en", wordlist="large")
+
 
 _AS_IT_IS = ("code", "front_matter")
 _LIGATURES = {

@@ -11,6 +11,7 @@ import importlib
 import os
 import pickle
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -18,49 +19,33 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
+from ingest import clean
 from ingest.errors import ReadError
+from ingest.readers import Block
 
-Kind = Literal["heading", "question", "paragraph", "item", "table", "code", "front_matter", "furniture"]
-
+# A reader takes a file's bytes and its name: `ingest.readers.MODULE.FUNCTION`, imported when such a file comes.
 READERS: Mapping[str, str] = {
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".mdx": "markdown",
-    ".qmd": "markdown",
-    ".txt": "plain",
-    ".html": "page",
-    ".htm": "page",
-    ".pdf": "pdf",
-    ".ipynb": "notebook",
-    ".docx": "word",
-    ".rst": "rst",
-    ".csv": "table",
+    ".md": "markdown.read",
+    ".markdown": "markdown.read",
+    ".mdx": "markdown.read",
+    ".qmd": "markdown.read",
+    ".txt": "plain.read",
+    ".html": "page.read",
+    ".htm": "page.read",
+    ".pdf": "pdf.read",
+    ".ipynb": "office.read_notebook",
+    ".docx": "office.read_word",
+    ".rst": "rst.read",
+    ".csv": "office.read_table",
 }
 SUFFIXES = frozenset(READERS)
 MAX_BYTES = 32 * 1024 * 1024  # of text; a larger file is refused before it is read
 _PACKED = {".pdf": 8, ".docx": 8, ".ipynb": 4}  # formats that carry pictures may be so many times larger
+_SERVE = "import sys; from ingest.documents import serve; serve(float(sys.argv[1]), int(sys.argv[2]))"
 READY = b"R"  # what the reading process says when it has started
 _TRIES = 3  # how often a file is read again that changed meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A piece of a document's text: `text[start:end]`, without the blank lines around it.
-
-    `level` is a heading's (or an FAQ question's) depth, 1 the highest; for an item its nesting, 1 the outermost.
-    `label` is what a heading says without its markup. A table's header is `text[start:header_end]`, the line of dashes
-    below it included; where `header_end` is 0 the block has none. Code blocks include their fences, if there are any.
-    """
-
-    kind: Kind
-    start: int
-    end: int
-    level: int = 0
-    label: str = ""
-    header_end: int = 0
-    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +66,23 @@ class Document:
         return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file below a root. `file` is relative to the root, with forward slashes; of a root that is a file, its name."""
+
+    root: str
+    file: str
+    path: Path
+    size: int
+    mtime_ns: int
+
+
 def supported(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> Document:
     """Read one file. `name` is what the document is called from now on (by default the file's name)."""
-    from ingest import clean
-
     name = path.name if name is None else name
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -101,7 +95,8 @@ def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> 
             f"{name} is empty: there is nothing to read in it. Put text into it or take it out of the folder."
         )
     try:
-        reading = clean.mend(importlib.import_module(f"ingest.readers.{reader}").read(data, name))
+        module, function = reader.split(".")
+        reading = clean.mend(getattr(importlib.import_module(f"ingest.readers.{module}"), function)(data, name))
     except ReadError:
         raise
     except (MemoryError, RecursionError) as error:
@@ -174,7 +169,7 @@ class Reader:
             self.close()
             home = str(Path(__file__).resolve().parents[1])
             paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-            command = [sys.executable, "-m", "ingest.readers.worker", str(self.seconds), str(self.memory)]
+            command = [sys.executable, "-c", _SERVE, str(self.seconds), str(self.memory)]
             pipe, void = subprocess.PIPE, subprocess.DEVNULL
             env = {**os.environ, "PYTHONPATH": paths}
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=void, env=env)
@@ -223,3 +218,40 @@ def _title_from(name: str) -> str:
     stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     words = re.sub(r"[_\-\s]+", " ", stem).strip()
     return words[:1].upper() + words[1:] or name
+
+
+# The process in which files are read: `Reader` starts it.
+#
+# It takes (path, name, max_bytes) from standard input and answers with a `Document`, or the line that says why not.
+
+
+def serve(seconds: float, memory: int) -> None:
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a parser that prints must not write between the answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    _limit(memory)
+    answers.write(READY)
+    answers.flush()
+    while True:
+        try:
+            path, name, max_bytes = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        if hasattr(signal, "alarm"):  # should nobody be left to stop it, it ends by itself
+            signal.alarm(int(seconds) + 5)
+        try:
+            answer: object = read(path, name, max_bytes=max_bytes)
+        except ReadError as error:
+            answer = str(error)
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+def _limit(memory: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))

@@ -8,23 +8,288 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from ingest.chunks import Chunk
-from ingest.database import FILE, FORMAT, connect
+import numpy as np
+
+from ingest.chunks import Chunk, unpack_units
 from ingest.errors import LibraryError
-from ingest.fulltext import FullText
-from ingest.fulltext import Words as Words
-from ingest.units import unpack_units
+from ingest.index import BATCH, IndexOutOfReach, IndexTrouble, VectorIndex
+from ingest.words import is_slip
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
+    import numpy as np
+
+
+# The one SQLite file that is the library: its tables, and how it is made and opened.
+
+FORMAT = 1
+FILE = "library.sqlite"
+
+# Ids are never used twice (AUTOINCREMENT): the vector index may still hold one that is gone here.
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE root (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE document (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, root TEXT NOT NULL, file TEXT NOT NULL, path TEXT NOT NULL UNIQUE,
+  title TEXT NOT NULL, named INTEGER NOT NULL, text TEXT NOT NULL, sha256 TEXT NOT NULL, text_sha256 TEXT NOT NULL,
+  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, made_by TEXT NOT NULL, repairs TEXT NOT NULL, notes TEXT NOT NULL);
+CREATE TABLE chunk (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL, section TEXT NOT NULL, start INTEGER NOT NULL,
+  "end" INTEGER NOT NULL, kind TEXT NOT NULL, header TEXT NOT NULL, page INTEGER, units TEXT NOT NULL,
+  vector BLOB NOT NULL);
+CREATE INDEX chunk_document ON chunk (document);
+CREATE INDEX chunk_vector ON chunk (vector);
+CREATE TABLE vector (id INTEGER PRIMARY KEY, embedder TEXT NOT NULL, key BLOB NOT NULL, data BLOB NOT NULL);
+CREATE UNIQUE INDEX vector_key ON vector (embedder, key);
+CREATE TABLE excluded (file TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE failure (
+  root TEXT, file TEXT, reason TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, PRIMARY KEY (root, file));
+CREATE TABLE short_form (short TEXT, long TEXT, document INTEGER, PRIMARY KEY (short, long, document)) WITHOUT ROWID;
+CREATE TABLE run (id INTEGER PRIMARY KEY, started REAL, finished REAL, summary TEXT);
+CREATE VIRTUAL TABLE words USING fts5 (text, beside, tokenize="ascii tokenchars '_'");
+CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
+"""
+
+
+def create(place: Path) -> None:
+    """The file with its tables, empty; nothing happens if it is there."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(place / FILE, timeout=60, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")  # it stays with the file: readers go on while somebody writes
+        db.execute("BEGIN IMMEDIATE")  # of two that create at once, one waits here and then finds it made
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            for statement in filter(str.strip, _SCHEMA.split(";\n")):
+                db.execute(statement)
+            start = {
+                "format": FORMAT,
+                "id": uuid.uuid4().hex[:12],
+                "generation": 0,
+                "index_serial": 0,
+                "index_clean": 1,
+            }
+            db.executemany("INSERT INTO meta VALUES (?, ?)", [(key, str(value)) for key, value in start.items()])
+        db.execute("COMMIT")
+        db.close()
+    except (OSError, sqlite3.Error) as error:
+        raise LibraryError(f"cannot make a library at {place}: {error}; choose another with --library DIR") from error
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """A connection for reading or writing. Where nothing can be written, the file is read as it stands."""
+    if not os.access(file.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        uri = f"file:{quote(str(file.absolute()))}?immutable=1"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+
+
+# Full-text search over the library's chunks: SQLite's FTS5, on the terms that `words.py` makes.
+
+MOST_POSTINGS = 10_000  # that one search may touch, 1.1 µs each; the ranking counts all terms of what is found
+LONG_ENOUGH = 6  # a shorter word is a letter away from too many others
+BESIDE = 0.6  # what a match in title, section or table header counts, against one in the text
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The terms of one chunk: of its text, and of what stands beside it."""
+
+    text: Sequence[str]
+    beside: Sequence[str]
+
+
+class FullText:
+    """Matches terms at whatever state the library is in. Used by several threads."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._frequencies: tuple[int, dict[str, int]] = (-1, {})
+
+    def match(self, terms: Sequence[str], n: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
+        chosen = self._affordable(terms)
+        if not chosen:
+            return []
+        limit = "" if among is None else " AND rowid IN (SELECT value FROM json_each(?))"
+        given = [] if among is None else [json.dumps(list(among))]
+        return self.library.rows(
+            f"SELECT rowid, -bm25(words, 1.0, {BESIDE}) FROM words WHERE words MATCH ?{limit} ORDER BY rank LIMIT ?",
+            " OR ".join(f'"{term}"' for term in chosen),
+            *given,
+            n,
+        )
+
+    def words(self, ids: Sequence[int]) -> list[Words]:
+        rows = self.library.rows(
+            "SELECT text, beside FROM words WHERE rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid",
+            json.dumps(list(ids)),
+        )
+        return [Words(text.split(), beside.split()) for text, beside in rows]
+
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        generation, cached = self.library.generation, self._frequencies
+        if cached[0] != generation:
+            cached = self._frequencies = (generation, {})
+        for term in set(terms) - cached[1].keys():
+            rows = self.library.rows("SELECT doc FROM vocabulary WHERE term = ?", term)
+            cached[1][term] = rows[0][0] if rows else 0
+        return {term: cached[1][term] for term in terms}
+
+    def meant(self, term: str) -> str:
+        """The library's most usual word of which this one is a slip of the finger, or nothing.
+
+        Words begin as they were meant to: without that, a large vocabulary takes long to look through.
+        """
+        if len(term) < LONG_ENOUGH or not term.isalpha():
+            return ""
+        near = self.library.rows(
+            "SELECT term FROM vocabulary WHERE term >= ? AND term < ? AND abs(length(term) - ?) < 2 ORDER BY doc DESC",
+            term[:2],
+            term[0] + chr(ord(term[1]) + 1),
+            len(term),
+        )
+        return next((word for (word,) in near if is_slip(term, word)), "")
+
+    def _affordable(self, terms: Sequence[str]) -> list[str]:
+        """From the rarest on, as long as what they touch is affordable: a common word costs much and tells nothing."""
+        frequencies = self.frequencies(terms)
+        chosen, touched = list[str](), 0
+        for term in sorted((t for t in frequencies if frequencies[t]), key=lambda t: frequencies[t]):
+            touched += frequencies[term]
+            if touched > MOST_POSTINGS:
+                break
+            chosen.append(term)
+        return chosen
+
+
+# The vectors that the library keeps, and the nearest among them: by Chroma where it can be trusted, else exactly.
+
+MOST_BY_INDEX = 150  # neighbours; Chroma looks at 160, asked for more it may raise, and comparing with all is as good
+SAMPLE = 5  # vectors that have to find themselves before an index is believed
+RETRY_SECONDS = 10.0  # before an index that was found in disorder is looked at again
+
+_STORED = "SELECT chunk.id, data FROM chunk JOIN vector ON embedder = ? AND key = chunk.vector"
+
+
+def stored(db: sqlite3.Connection, embedder: str, ids: Sequence[int]) -> Vectors:
+    """The vectors of these chunks, in the order of their ids."""
+    query = f"{_STORED} WHERE chunk.id IN (SELECT value FROM json_each(?)) ORDER BY chunk.id"
+    return _matrix(db.execute(query, (embedder, json.dumps(list(ids)))).fetchall())
+
+
+def batches(db: sqlite3.Connection, embedder: str, after: int = 0, size: int = BATCH) -> Iterator[Vectors]:
+    """The vectors of all chunks with larger ids, a batch at a time: memory stays flat however many there are."""
+    while rows := db.execute(
+        f"{_STORED} WHERE chunk.id > ? ORDER BY chunk.id LIMIT ?", (embedder, after, size)
+    ).fetchall():
+        after = rows[-1][0]
+        yield _matrix(rows)
+
+
+def everything(db: sqlite3.Connection, embedder: str, count: int) -> Vectors:
+    ids, matrix, filled = np.empty(count, np.int64), np.empty((0, 0), np.float32), 0
+    for some, vectors in batches(db, embedder):
+        if not filled:
+            matrix = np.empty((count, vectors.shape[1]), np.float32)
+        ids[filled : filled + len(some)], matrix[filled : filled + len(some)] = some, vectors
+        filled += len(some)
+    return ids[:filled], matrix[:filled]
+
+
+def _matrix(rows: Sequence[tuple[int, bytes]]) -> Vectors:
+    matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
+    return np.array([row[0] for row in rows], dtype=np.int64), matrix.reshape(len(rows), -1 if rows else 0)
+
+
+class Nearest:
+    """Finds the chunks nearest to a vector, at whatever state the library is in. Used by several threads."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._lock = threading.RLock()
+        self._index: VectorIndex | None = None
+        self._index_state: tuple[str, ...] = ()
+        self._retry_at = float("inf")
+        self._all: tuple[int, Vectors] | None = None
+
+    def find(self, vector: NDArray[np.float32], n: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
+        if among is None and n <= MOST_BY_INDEX and (index := self._usable_index()):
+            try:
+                return self._by_index(index, vector, n)
+            except IndexTrouble:
+                self._index_state = ()  # looked at again, and mended if it has to be, by the next search
+        ids, matrix = self._everything() if among is None else self.library.vectors(among)
+        if not len(ids):
+            return []
+        cosines = matrix @ vector
+        best = np.argsort(-cosines, kind="stable")[:n]
+        return [(int(ids[i]), float(cosines[i])) for i in best]
+
+    def _by_index(self, index: VectorIndex, vector: NDArray[np.float32], n: int) -> list[tuple[int, float]]:
+        count = self.library.count()
+        found = index.nearest(vector, min(n, count))
+        query = "SELECT id FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
+        there = {row[0] for row in self.library.rows(query, json.dumps([i for i, _ in found]))}
+        if len(there) < min(n, count):
+            raise IndexTrouble("it finds too little")
+        return [(i, cosine) for i, cosine in found if i in there]
+
+    def _everything(self) -> Vectors:
+        with self._lock:
+            generation = self.library.generation
+            if self._all is None or self._all[0] != generation:
+                self._all = (generation, self.library.vectors())
+            return self._all[1]
+
+    def _usable_index(self) -> VectorIndex | None:
+        """The index of today's library; None while somebody writes it, or where it is in disorder."""
+        with self._lock:
+            library = self.library
+            state = tuple(library.meta(key) for key in ("generation", "index_clean", "index_serial", "chroma"))
+            if state != self._index_state or time.monotonic() > self._retry_at:
+                self._index_state, self._retry_at, self._all = state, float("inf"), None
+                if self._index:
+                    self._index.close()
+                self._index = self._opened() if library.count() else None
+            return self._index
+
+    def _opened(self) -> VectorIndex | None:
+        library, reason = self.library, "was not finished"
+        try:
+            if library.meta("index_clean") == "1":
+                index = VectorIndex(library.index_home, library.meta("id"), int(library.meta("index_serial")))
+                sample = library.vectors(self._sample())
+                if not (reason := index.trouble(library.generation, library.count(), [sample])):
+                    return index
+                index.close()
+        except IndexOutOfReach as error:
+            library.notify(f"{error}; searching the library's own vectors meanwhile")
+            return None
+        except IndexTrouble as error:
+            reason = f"cannot be used ({error})"
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        library.troubled(library, reason)
+        return None
+
+    def _sample(self) -> list[int]:
+        """Ids of chunks spread over the library, the first and the newest among them."""
+        first, last = self.library.rows("SELECT min(id), max(id) FROM chunk")[0]
+        at = [first + (last - first) * i // (SAMPLE - 1) for i in range(SAMPLE)]
+        found = (self.library.rows("SELECT id FROM chunk WHERE id >= ? ORDER BY id LIMIT 1", i)[0][0] for i in at)
+        return sorted(set(found))
+
 
 _GIVEN = "(SELECT value FROM json_each(?))"  # a list of any length as one parameter
 
@@ -60,13 +325,20 @@ class Failure:
 
 
 class Library:
-    """A library opened for reading; `Writing` in `ingest/writing.py` changes it. Safe to use from several threads."""
+    """A library opened for reading; `Writing` in `ingest/writing.py` changes it. Safe to use from several threads.
 
-    def __init__(self, place: str | Path, notify: Callable[[str], None] = lambda line: None) -> None:
-        from ingest.vectors import Nearest
+    `troubled` is told, from inside a search, that the vector index is in disorder, and why; the search compares the
+    vectors themselves and does not wait. `mend` of `ingest/writing.py` brings the index in order.
+    """
 
+    def __init__(
+        self,
+        place: str | Path,
+        notify: Callable[[str], None] = lambda line: None,
+        troubled: Callable[[Library, str], None] = lambda library, reason: None,
+    ) -> None:
         self.place = Path(place)
-        self.notify = notify
+        self.notify, self.troubled = notify, troubled
         self._local = threading.local()
         self._count = (-1, 0)
         self._fulltext = FullText(self)
@@ -206,7 +478,6 @@ class Library:
 
     def vectors(self, ids: Sequence[int] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The vectors of these chunks, or of all, as SQLite keeps them: ids and a matrix, in the order of the ids."""
-        from ingest.vectors import everything, stored
 
         with self.reading(), _in_words(self.place):
             embedder = self.meta("embedder")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,21 +14,134 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ingest.chunks import Chunk
-from ingest.database import FILE, connect
-from ingest.documents import Document
+from ingest.chunks import Chunk, pack_units
+from ingest.documents import Document, Found
 from ingest.errors import LibraryBusy, LibraryError
-from ingest.folders import Found
-from ingest.index import VectorIndex, check_reachable, forget
-from ingest.library import Failure, Library
-from ingest.staging import Staging, discard_staging
-from ingest.upkeep import Upkeep
+from ingest.index import IndexTrouble, VectorIndex, check_reachable, forget, rebuild
+from ingest.library import FILE, Failure, Library, batches, connect
+from ingest.words import short_forms, terms
 
 if TYPE_CHECKING:
+    from ingest.library import Vectors
+
+    TellIndexed = Callable[[int, int], None]
     import numpy as np
     from numpy.typing import NDArray
 
     Tell = Callable[[int, int], None]
+
+
+# Documents on their way in: tables in a file of their own, seen by no reader, which any kill may spoil.
+
+STAGED = "staging.sqlite"
+_COPIES = ("document", "chunk", "short_form")
+
+
+class Staging:
+    """Attached to the connection that will bring it in. Ids are the library's next ones."""
+
+    def __init__(self, db: sqlite3.Connection, place: Path) -> None:
+        self._db = db
+        discard_staging(place)
+        db.execute("ATTACH ? AS staging", (str(place / STAGED),))
+        db.execute("PRAGMA staging.journal_mode = OFF")
+        db.execute("PRAGMA staging.synchronous = OFF")
+        for table in _COPIES:
+            db.execute(f"CREATE TABLE staging.{table} AS SELECT * FROM main.{table} WHERE 0")
+        db.execute("CREATE TABLE staging.words (id INTEGER PRIMARY KEY, text TEXT, beside TEXT)")
+        self._last: dict[str, int] = {"document": 0, "chunk": 0}
+        self._last.update(db.execute("SELECT name, seq FROM main.sqlite_sequence"))
+
+    def add(self, f: Found, d: Document, chunks: Sequence[Chunk], made_by: str) -> None:
+        number = self._next("document")
+        row = (number, f.root, f.file, d.path, d.title, d.named, d.text, d.sha256, d.text_sha256, f.size, f.mtime_ns)
+        self._insert("document", [(*row, made_by, json.dumps(dict(d.repairs)), json.dumps(d.notes))])
+        numbered = [(self._next("chunk"), c) for c in chunks]
+        self._insert("chunk", [_row(i, number, c) for i, c in numbered])
+        self._insert("words", [(i, " ".join(terms(c.text)), " ".join(terms(c.context))) for i, c in numbered])
+        self._insert("short_form", [(short, long, number) for short, long in sorted(set(short_forms(d.text)))])
+
+    def bring_in(self) -> None:
+        """All of it into the library, within the caller's transaction."""
+        for table in _COPIES:
+            self._db.execute(f"INSERT INTO main.{table} SELECT * FROM staging.{table}")
+        self._db.execute(
+            "INSERT INTO words (rowid, text, beside) SELECT id, text, beside FROM staging.words ORDER BY id"
+        )
+
+    def _next(self, table: str) -> int:
+        self._last[table] += 1
+        return self._last[table]
+
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            self._db.executemany(f"INSERT INTO staging.{table} VALUES ({','.join('?' * len(rows[0]))})", rows)
+
+
+def discard_staging(place: Path) -> None:
+    (place / STAGED).unlink(missing_ok=True)
+
+
+def _row(number: int, document: int, c: Chunk) -> tuple[object, ...]:
+    units = pack_units(c.units)
+    return (number, document, c.section, c.start, c.end, c.kind, c.header, c.page, units, c.key)
+
+
+# The vector index is brought along with what was published; meanwhile readers compare the vectors themselves.
+
+
+class Upkeep:
+    """Works under the lock and on the connection of a `Writing`."""
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+        self._db = writing.db
+        self._meta: dict[str, str] = dict(self._db.execute("SELECT key, value FROM meta"))
+        self._home = writing.library.index_home
+
+    def bring_along(self, before: int, gone: Sequence[int], whole: bool, tell: TellIndexed) -> None:
+        """Chunks with ids above `before` have come and others are gone; `whole`: what the index holds is of no use."""
+        try:
+            try:
+                if not whole:
+                    self._update(before, gone)
+            except IndexTrouble:
+                whole = True
+            if whole:
+                self.rebuild(tell).close()
+        except LibraryError as error:
+            self._writing.library.notify(
+                f"the vector index could not be written ({error}): it is mended when it is next used"
+            )
+
+    def rebuild(self, tell: TellIndexed) -> VectorIndex:
+        serial = int(self._meta["index_serial"]) + 1
+        return rebuild(
+            self._home,
+            self._meta["id"],
+            serial,
+            int(self._meta["generation"]),
+            self._batches(tell),
+            done=lambda index: self._writing.set_meta(index_serial=serial, index_clean=1),
+        )
+
+    def _update(self, before: int, gone: Sequence[int]) -> None:
+        index = VectorIndex(self._home, self._meta["id"], int(self._meta["index_serial"]))
+        try:
+            index.add(batches(self._db, self._meta["embedder"], after=before))
+            index.remove(gone)
+            index.stamp(int(self._meta["generation"]))
+            self._writing.set_meta(index_clean=1)
+        finally:
+            index.close()
+
+    def _batches(self, tell: TellIndexed) -> Iterator[Vectors]:
+        done, total = 0, self._db.execute("SELECT count(*) FROM chunk").fetchone()[0]
+        for ids, vectors in batches(self._db, self._meta["embedder"]):
+            tell(done, total)
+            yield ids, vectors
+            done += len(ids)
+
 
 KEYS_AT_ONCE = 500  # in one query: SQLite takes 999 parameters for certain
 
@@ -232,3 +346,21 @@ def _told(holder: Path) -> str:
         return f"process {who['pid']} ({who['purpose']}, since {who['started']})"
     except (OSError, ValueError, KeyError):
         return "another process"
+
+
+def mend(library: Library, reason: str) -> None:
+    """Make the vector index anew where it is in disorder for this reason; leave it where somebody else is writing."""
+    try:
+        with Writing(library, "mending the vector index") as writing:
+            what = "rebuilding it from the library's own vectors, nothing is embedded again"
+            library.notify(f"the vector index {reason}: {what}")
+            writing.rebuild_index().close()
+    except LibraryBusy:
+        return
+    except LibraryError as error:
+        library.notify(f"the vector index {reason} and cannot be rebuilt ({error}); searching without it")
+
+
+def mend_beside(library: Library, reason: str) -> None:
+    """`mend` in a thread of its own, for whoever searches; a process that ends waits for it."""
+    threading.Thread(target=mend, args=(library, reason), name="mending").start()

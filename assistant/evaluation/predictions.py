@@ -1,16 +1,35 @@
-"""What was answered, one JSON object a line: all that scoring needs, so that scoring again asks no model again."""
+"""Questions become predictions: each asked once and kept, one JSON object a line, so that scoring asks no model again.
+
+Questions may go through a writer one by one, many at once, or as Claude's batches at half the price.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from time import perf_counter, sleep
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from assistant.evaluation.questions import Question
-from assistant.records import Answer
-from assistant.retrieve import Passage, as_json
+from assistant.records import Answer, Cite, Passage, Passages, Request, Stop, Text, as_json
+from assistant.retrieve import Candidates, Retriever, Understood
+from ingest.errors import WriterError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from assistant.answer import Assistant
+    from assistant.records import Request
+    from assistant.writers.claude import Claude
+    from ingest.library import Library
+
 
 FILE = "predictions.jsonl"
 
@@ -112,3 +131,410 @@ def by_model(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
     for prediction in predictions:
         found.setdefault(prediction.model, []).append(prediction)
     return found
+
+
+# What a run is going to cost, before it does.
+
+SAMPLE = 8  # questions whose prompts are made to see how long they are
+CHARACTERS_A_TOKEN = 3.5
+OUTPUT_TOKENS = 400  # of an answer with its thinking; a guess, to be on the safe side
+BATCH = 0.5  # the share of the price that message batches cost
+
+
+def estimate(assistant: Assistant, model: str, questions: Sequence[Question], *, batch: bool = False) -> float:
+    """Dollars for these questions, from the prompts of a few of them; 0 for what costs nothing or nobody knows what."""
+    if not questions or not is_claude(model):
+        return 0.0
+    from assistant.writers.claude import Claude, dollars
+
+    writer = assistant.writer
+    assert isinstance(writer, Claude)
+    sample = questions[:: max(1, len(questions) // SAMPLE)][:SAMPLE]
+    prompts = [len(writer.prompt(request)) / CHARACTERS_A_TOKEN for _, request in collect(assistant, sample)]
+    each = (dollars({"input_tokens": n, "output_tokens": OUTPUT_TOKENS}, writer.model) or 0.0 for n in prompts)
+    return sum(each) / len(sample) * len(questions) * (BATCH if batch else 1.0)
+
+
+def collect(assistant: Assistant, questions: Sequence[Question]) -> list[tuple[Question, Request]]:
+    """What the writer would be asked; nothing for a question that is refused before."""
+    prepared = ((question, *assistant.prepare(question.question, question.history)) for question in questions)
+    return [(question, request) for question, request, verdict in prepared if verdict.answerable]
+
+
+def is_claude(model: str) -> bool:
+    return model.split(":")[0] == "claude"
+
+
+# Answers that are written many at once: what a writer is asked is collected, and what it wrote is then read out.
+#
+# Retrieval, the decision to answer and the proving are those of `Assistant`, question by question; only times are not
+# measured, since nobody waits for one answer alone.
+
+Events = Iterable[Text | Cite | Stop]
+NOT_ASKED: Events = (Stop("cut", detail="it was not asked together with the others"),)
+
+
+@runtime_checkable
+class WritesMany(Protocol):
+    """A writer that answers several requests faster together than one by one."""
+
+    def write_batch(self, requests: Sequence[Request]) -> Sequence[Events]: ...
+
+
+class _Reader:
+    """A writer that reads out what was written elsewhere."""
+
+    def __init__(self, name: str, read: Callable[[Request], Events]) -> None:
+        self.name, self._read = name, read
+
+    def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
+        yield from self._read(request)
+
+
+def read_out(assistant: Assistant, model: str, question: Question, read: Callable[[Request], Events]) -> Prediction:
+    """The prediction that asking alone would have given, but for its times."""
+    from assistant.answer import Assistant
+
+    reader = Assistant(assistant.library, _Reader(model, read))
+    reader.retriever = assistant.retriever
+    found = predictor(reader, model)(question)
+    assert found.answer is not None
+    return replace(found, answer=replace(found.answer, seconds={}), first_word=None)
+
+
+def generate_together(
+    assistant: Assistant,
+    writer: WritesMany,
+    model: str,
+    questions: Sequence[Question],
+    log: Log,
+    *,
+    size: int,
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Ask the questions, `size` at a time as one batch of the model."""
+    started = time.perf_counter()
+    done = failed = 0
+    for first in range(0, len(questions), size):
+        some = questions[first : first + size]
+        asked = collect(assistant, some)
+        written = writer.write_batch([request for _, request in asked]) if asked else []
+        events = {question.id: each for (question, _), each in zip(asked, written, strict=True)}
+        for question in some:
+            said = events.get(question.id, NOT_ASKED)
+            prediction = read_out(assistant, model, question, lambda request, said=said: said)  # type: ignore[misc]
+            log.add(prediction)
+            failed += prediction.failed
+        done += len(some)
+        elapsed = time.perf_counter() - started
+        tell(Progress(model, done, len(questions), elapsed / done * (len(questions) - done), 0.0))
+    return Outcome(done, failed, 0.0, 0, time.perf_counter() - started)
+
+
+# Claude through message batches: half the price, an answer within a day. Retrieval and proving are done here as ever.
+#
+# The batch's id is kept in the run's folder as soon as it is known: a run that was stopped while it waited goes on
+# waiting for the same batch and pays nothing twice.
+
+BATCH_FILE = "batches.json"
+POLL = 30.0  # seconds
+
+Messages = dict[str, Any]  # question id -> the message, or an error's text
+
+
+def generate_batch(
+    assistant: Assistant,
+    model: str,
+    questions: Sequence[Question],
+    log: Log,
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    poll: float | None = None,
+) -> Outcome:
+    """Send what is to be asked as one batch, wait for it, and make predictions of what comes back."""
+    from assistant.writers.claude import Claude
+
+    started = perf_counter()
+    writer = assistant.writer
+    assert isinstance(writer, Claude)
+    if not questions:
+        return Outcome(0, 0, 0.0)
+    messages = _wait(writer, _begun(assistant, writer, model, questions, folder, say), say, poll or POLL)
+    answers = [_predict(assistant, writer, model, question, messages) for question in questions]
+    for prediction in answers:
+        log.add(prediction)
+    _forget(folder, model)
+    failed, dollars = sum(p.failed for p in answers), sum(map(cost, answers))
+    return Outcome(len(answers), failed, dollars, 0, perf_counter() - started)
+
+
+def _begun(
+    assistant: Assistant,
+    writer: Claude,
+    model: str,
+    questions: Sequence[Question],
+    folder: Path,
+    say: Callable[[str], None],
+) -> str:
+    """The id of the batch: of the one that waits already, or of a new one; empty where there is nothing to send."""
+    waiting = _kept(folder)
+    if model in waiting:
+        say(f"{model}: going on with batch {waiting[model]}")
+        return waiting[model]
+    asked = collect(assistant, questions)
+    requests = [{"custom_id": _key(question.id), "params": writer.body(request)} for question, request in asked]
+    if not requests:
+        return ""
+    batch = _said(lambda: writer.client().messages.batches.create(requests=requests))
+    (folder / BATCH_FILE).write_text(json.dumps({**waiting, model: batch.id}) + "\n", encoding="utf-8")
+    say(f"{model}: batch {batch.id} of {len(requests)} questions sent; it may take a day; stop and go on as you like")
+    return str(batch.id)
+
+
+def _wait(writer: Claude, batch_id: str, say: Callable[[str], None], poll: float) -> Messages:
+    if not batch_id:
+        return {}
+    client, before = writer.client(), ""
+    while (batch := _said(lambda: client.messages.batches.retrieve(batch_id))).processing_status != "ended":
+        counts = batch.request_counts
+        if (line := f"{counts.processing} being answered, {counts.succeeded} done") != before:
+            say(f"batch {batch_id}: {line}")
+        before = line
+        sleep(poll)
+    found: Messages = {}
+    for each in _said(lambda: client.messages.batches.results(batch_id)):
+        result = each.result
+        found[each.custom_id] = result.message if result.type == "succeeded" else _reason(result)
+    return found
+
+
+def _predict(assistant: Assistant, writer: Claude, model: str, question: Question, messages: Messages) -> Prediction:
+    """At half the price."""
+    message = messages.get(_key(question.id), "the batch left it out")
+
+    def read(request: Request) -> Iterable[Text | Cite | Stop]:
+        return [Stop("cut", detail=message)] if isinstance(message, str) else writer.read(request, _events(message))
+
+    found = read_out(assistant, model, question, read)
+    assert found.answer is not None
+    usage = dict(found.answer.usage)
+    if "dollars" in usage:
+        usage["dollars"] = round(usage["dollars"] * BATCH, 6)
+    return replace(found, answer=replace(found.answer, usage=usage))
+
+
+def _events(message: Any) -> Iterator[Any]:
+    """The events by which the same message would have been streamed."""
+    yield SimpleNamespace(type="message_start", message=message)
+    for block in message.content:
+        if block.type == "text":
+            yield _delta(type="text_delta", text=block.text)
+            yield from (_delta(type="citations_delta", citation=citation) for citation in block.citations or ())
+            yield SimpleNamespace(type="content_block_stop")
+    delta = SimpleNamespace(stop_reason=message.stop_reason, stop_details=message.stop_details)
+    yield SimpleNamespace(type="message_delta", usage=message.usage, delta=delta)
+
+
+def _delta(**fields: Any) -> SimpleNamespace:
+    return SimpleNamespace(type="content_block_delta", delta=SimpleNamespace(**fields))
+
+
+def _key(question: str) -> str:
+    """Ids of the API have at most 64 letters, digits, - and _."""
+    import hashlib
+
+    return hashlib.sha256(question.encode()).hexdigest()[:32]
+
+
+def _reason(result: Any) -> str:
+    inner = getattr(getattr(result, "error", None), "error", None)
+    return f"the batch says {result.type}: {getattr(inner, 'message', '') or 'no reason'}"
+
+
+def _said(ask: Callable[[], Any]) -> Any:
+    """What the API says; its errors become one line."""
+    import anthropic
+
+    try:
+        return ask()
+    except anthropic.AnthropicError as error:
+        line = " ".join(str(getattr(error, "message", error)).split())[:200]
+        raise WriterError(
+            f"the message batch failed: {line}. Run the same command again; it goes on from here"
+        ) from error
+
+
+def _kept(folder: Path) -> dict[str, str]:
+    file = folder / BATCH_FILE
+    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
+def _forget(folder: Path, model: str) -> None:
+    waiting = {name: batch for name, batch in _kept(folder).items() if name != model}
+    (folder / BATCH_FILE).write_text(json.dumps(waiting) + "\n", encoding="utf-8")
+
+
+# Ask every question and keep what is answered. A kill loses nothing of that: the same run goes on from there.
+
+RETRIEVED = 10
+RETRIEVED_WHOLE = 30  # where documents as a whole are looked for: several passages of one count once
+FAILURES = 5  # answers that fail in a row end the run: something is wrong with the model, not with the question
+
+Predict = Callable[[Question], Prediction]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`left` is the time that the rest will take, in seconds; `dollars` what was spent so far."""
+
+    model: str
+    done: int
+    total: int
+    left: float
+    dollars: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    asked: int
+    failed: int
+    dollars: float
+    left_out: int = 0  # for the budget
+    seconds: float = 0.0
+
+
+def predictor(assistant: Assistant, model: str) -> Predict:
+    """Asks one assistant: the answer with its timing, and apart from it what a search finds."""
+    exact = _Exact(assistant.library)
+    assistant.retriever = _Once(assistant.retriever)
+
+    def predict(question: Question) -> Prediction:
+        started = time.perf_counter()
+        first_word: float | None = None
+        for event in assistant.stream(question.question, question.history):
+            if first_word is None and not isinstance(event, Passages | Answer):
+                first_word = round(time.perf_counter() - started, 4)
+        assert isinstance(event, Answer)  # the last event of every stream
+        found = tuple(assistant.search(question.question, retrieved(question), question.history))
+        return Prediction(model, question, found, event, first_word, exact.invalid(event))
+
+    return predict
+
+
+class _Once(Retriever):
+    """A retriever that works nothing out twice in a row: a question is asked, then searched for."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        vars(self).update(vars(retriever))
+        self._last = threading.local()
+
+    def candidates(self, understood: Understood, among: Sequence[int] | None = None) -> Candidates:
+        kept = getattr(self._last, "candidates", None)
+        if kept is None or among is not None or kept[0] != understood:
+            kept = self._last.candidates = (understood, super().candidates(understood, among))
+        found: Candidates = kept[1]
+        return found
+
+    def reread(self, candidates: Candidates) -> tuple[Candidates, NDArray[np.float64]]:
+        kept = getattr(self._last, "reread", None)
+        if kept is None or kept[0] is not candidates:
+            kept = self._last.reread = (candidates, super().reread(candidates))
+        found: tuple[Candidates, NDArray[np.float64]] = kept[1]
+        return found
+
+
+def retrieved(question: Question) -> int:
+    """How many passages a question is scored on."""
+    return RETRIEVED_WHOLE if any(not evidence.quote for evidence in question.evidence) else RETRIEVED
+
+
+class _Exact:
+    """Whether footnotes say what stands there, by the documents' own texts."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._texts: dict[str, str] = {}
+
+    def invalid(self, answer: Answer) -> int:
+        return sum(self._text(note.document)[note.start : note.end] != note.quote for note in answer.footnotes)
+
+    def _text(self, document: str) -> str:
+        if document not in self._texts:
+            self._texts[document] = self._library.text(document)
+        return self._texts[document]
+
+
+def generate(
+    predict: Predict,
+    model: str,
+    questions: Sequence[Question],
+    log: Log,
+    *,
+    workers: int = 1,
+    budget: float | None = None,
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Ask the questions, `workers` at once, and log each answer as it comes; none is begun once `budget` is spent."""
+    started = time.perf_counter()
+    asked, in_a_row, failed, dollars = 0, 0, 0, 0.0
+    left = iter(questions)
+    pool = ThreadPoolExecutor(workers)
+    running: set[Future[Prediction]] = set()
+    try:
+        while True:
+            _submit(pool, predict, left, running, workers, _affordable(budget, dollars, asked, len(running), workers))
+            if not running:
+                break
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for prediction in (future.result() for future in done):
+                log.add(prediction)
+                asked += 1
+                failed += prediction.failed
+                in_a_row = in_a_row + 1 if prediction.failed else 0
+                dollars += cost(prediction)
+                if in_a_row == FAILURES:
+                    raise WriterError(_broken(prediction))
+            elapsed = time.perf_counter() - started
+            tell(Progress(model, asked, len(questions), elapsed / asked * (len(questions) - asked), dollars))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return Outcome(asked, failed, dollars, len(questions) - asked, time.perf_counter() - started)
+
+
+def _submit(
+    pool: ThreadPoolExecutor,
+    predict: Predict,
+    left: Iterator[Question],
+    running: set[Future[Prediction]],
+    workers: int,
+    most: int,
+) -> None:
+    """Fill the free places, with no more than `most`."""
+    for _ in range(min(workers - len(running), most)):
+        if (question := next(left, None)) is None:
+            return
+        running.add(pool.submit(predict, question))
+
+
+def _affordable(budget: float | None, spent: float, asked: int, running: int, workers: int) -> int:
+    """How many more questions the budget allows, those that are being asked counted at the mean price so far."""
+    if budget is None:
+        return workers
+    if not asked:
+        return 1 - running if budget > 0 else 0  # one alone at first, to see what a question costs
+    each = spent / asked
+    return workers if not each else int((budget - spent) / each) - running
+
+
+def _broken(prediction: Prediction) -> str:
+    assert prediction.answer is not None
+    return (
+        f"{prediction.model} failed {FAILURES} times in a row ({prediction.answer.detail}): "
+        "see to that, then run the same command again; it goes on from here"
+    )
+
+
+def cost(prediction: Prediction) -> float:
+    return float(prediction.answer.usage.get("dollars", 0.0)) if prediction.answer else 0.0

@@ -12,7 +12,7 @@ from ingest.errors import FootnoteError
 
 if TYPE_CHECKING:
     from assistant.answer import Event
-    from assistant.retrieve import Passage
+    from assistant.records import Passage
     from ingest.sync import Progress, Report, Tell
 
 STOPPED = "Stopped. What was written until then is kept."

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import streamlit as st
 
-from assistant.page import guides, view, visit
-from assistant.page.parts import page_style
-from assistant.page.visit import shown_turns
-from assistant.page.writers import CLAUDE_MODELS, LABELS, missing
-from assistant.plain import neutralise
-from assistant.records import Answer
+from assistant.page import guides, mount, page_style, view, visit
+from assistant.page.visit import CLAUDE_MODELS, LABELS, missing, shown_turns
+from assistant.records import Answer, neutralise
 from ingest.errors import FootnoteError
 from ingest.library import Library
 
@@ -141,3 +139,60 @@ def _took(answers: list[Answer]) -> None:
         dollars = sum(answer.usage.get("dollars", 0) for answer in answers)
         if dollars:
             st.caption(visit.label(f"Together ${dollars:.4f}"))
+
+
+# A whole guide, scrolled to the words that led here: /read?document=…&start=…&end=…
+
+
+def guide_page() -> None:
+    panel()
+    if st.button("Back to the conversation", icon=":material/arrow_back:", type="tertiary"):
+        visit.go_to("ask")
+    query = st.query_params
+    document = query.get("document", "")
+    try:
+        found = visit.sources().whole(document, _number(query.get("start")), _number(query.get("end")))
+    except FootnoteError as error:
+        st.error(visit.label(str(error)))
+        return
+    if found is None:
+        st.info(visit.label(f"There is no guide {document} in the library. Its list stands in the panel on the left."))
+        return
+    st.subheader(visit.label(neutralise(found.title)), anchor=False)
+    st.caption(visit.label(document))
+    data = {"key": f"{document}:{found.start}:{found.end}:{len(found.after)}", "title": neutralise(found.title)}
+    mount("reader", "reader", {**data, "before": found.before, "quote": found.quote, "after": found.after})
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+# The last report of `footnote evaluate`, as it stands in runs/.
+
+RUNS = Path("runs")
+
+
+def evaluation_page() -> None:
+    panel()
+    st.header("Evaluation", anchor=False)
+    found = reports(RUNS)
+    if not found:
+        st.info("No report yet. This makes one, here or on the command line:")
+        st.code("footnote evaluate corpus/questions.jsonl --model quotes --out runs/today", language="bash")
+        return
+    names = [report.parent.relative_to(RUNS).as_posix() for report in found]
+    chosen = st.selectbox("Run", range(len(found)), format_func=lambda i: names[i]) if len(found) > 1 else 0
+    report = found[chosen]
+    st.caption(visit.label(str(report)))
+    text = report.read_text(encoding="utf-8", errors="replace")
+    if report.suffix == ".html":
+        mount("report", "report", {"key": f"{report}:{report.stat().st_mtime}", "title": names[chosen], "html": text})
+    else:
+        st.code(text, language=None, wrap_lines=True)
+
+
+def reports(runs: Path) -> list[Path]:
+    """One report of each run, the newest first; as a page where there is one."""
+    found = {path.parent: path for pattern in ("*.md", "*.html") for path in runs.glob(f"**/report{pattern[1:]}")}
+    return sorted(found.values(), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from assistant.plain import neutralise
 from assistant.prompts import Fitted, fit, is_not_in_guides, messages
-from assistant.writers import Cite, Request, Stop, Text
-from assistant.writers.marks import Marks
+from assistant.records import Cite, Request, Stop, Text, neutralise
+from assistant.writers.constrain import Marks
 from ingest.errors import WriterError
 
 CHARACTERS_PER_TOKEN = 3  # on the safe side; the server counts for itself

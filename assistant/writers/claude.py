@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from assistant.plain import neutralise
 from assistant.prompts import CLAUDE_SYSTEM, claude_messages, is_not_in_guides, numbered, recent
-from assistant.writers import Cite, Request, Stop, Text
+from assistant.records import Cite, Request, Stop, Text, neutralise
 from ingest.errors import WriterError
 
 MODEL = "claude-sonnet-5-5"

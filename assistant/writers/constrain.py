@@ -8,15 +8,331 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from assistant.prompts import NOT_IN_GUIDES
-from assistant.writers.grammar import Grammar, Refusal, State
+from assistant.prompts import NOT_IN_GUIDES, numbered
+from assistant.records import Cite, Passage, Text
 
 if TYPE_CHECKING:
     import torch
+
+
+# A model's text with unit ids becomes `Text` and `Cite`, while it is being written.
+#
+# An id group is `[2.3]`, `[2.3][2.4]` or `[2.3, 2.4]`. Ids are never part of `Text`; those of no unit are reported as
+# invalid, never guessed. What stands in code, between backticks, is left as it is. One character is read at a time, so
+# the events do not depend on how the stream was cut.
+
+Event = Text | Cite
+
+_ID = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8})")
+_GROUP = re.compile(r"\s*\[[0-9]+\.[0-9]+ *(?:[,;–-] *[0-9.]+ *)*\]")
+_CUT_OFF = re.compile(r"\s*\[[0-9][0-9.,; –-]*")
+_IN_GROUP = frozenset("0123456789.,; –-")
+_CLOSING = frozenset(".,;:!?…)")  # may follow an id and still belong to the words before it
+_FENCE = 3  # backticks at a line's start
+
+
+def parse(deltas: Iterable[str], passages: Sequence[Passage]) -> Iterator[Event]:
+    """The events of a whole stream; neighbouring `Text`s may be other pieces than the model's."""
+    marks = Marks(passages)
+    for delta in deltas:
+        yield from marks.feed(delta)
+    yield from marks.finish()
+
+
+class Marks:
+    """Reads a stream: `feed` gives what is certain so far, `finish` the rest."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self._sizes = [max(1, len(passage.units)) for passage in passages]
+        self._events: list[Event] = []
+        self._text: list[str] = []  # certain, not yet an event
+        self._line = ""  # of the text: whether backticks stand at a line's start
+        self._held = ""  # blanks and the beginning of what may be a group
+        self._code = ""  # from an opening backtick until it is closed on the same line
+        self._fence = 0  # backticks that opened the block of code we are in
+        self._units: dict[tuple[int, int], None] = {}  # cited, waiting for the punctuation that may follow
+        self._invalid: dict[str, None] = {}
+
+    def feed(self, delta: str) -> list[Event]:
+        for character in delta:
+            self._read(character)
+        return self._take()
+
+    def finish(self) -> list[Event]:
+        while self._code:
+            self._end_code()
+        if not _CUT_OFF.fullmatch(self._held):  # an id that was cut off in its middle is no text
+            self._say(self._held)
+        self._held = ""
+        self._cite()
+        return self._take()
+
+    def _read(self, character: str) -> None:
+        if self._fence:
+            self._read_fenced(character)
+        elif self._code:
+            self._read_code(character)
+        else:
+            self._read_prose(character)
+
+    def _read_prose(self, character: str) -> None:
+        opened = "[" in self._held
+        if opened and character == "]":
+            self._end_group()
+        elif character in _IN_GROUP if opened else character in " \t[":
+            self._held += character
+        else:
+            self._say(self._held)
+            self._held = ""
+            if character == "`":
+                self._code = character
+            elif character == "[":
+                self._held = character
+            else:
+                self._say(character)
+
+    def _end_group(self) -> None:
+        group, self._held = self._held + "]", ""
+        if not _GROUP.fullmatch(group):
+            self._say(group)
+            return
+        for written in re.split(r"[,;]", group.strip(" \t[]")):
+            match = _ID.fullmatch(written.strip())
+            passage, unit = (int(match[1]) - 1, int(match[2]) - 1) if match else (-1, -1)
+            if 0 <= passage < len(self._sizes) and unit < self._sizes[passage]:
+                self._units[passage, unit] = None
+            else:
+                self._invalid[written.strip()] = None
+
+    def _read_code(self, character: str) -> None:
+        if character == "`" or (character != "\n" and self._code_is() == "open"):
+            self._code += character
+            return
+        while self._code:
+            self._end_code()
+        self._read(character)
+
+    def _code_is(self) -> Literal["open", "closed", "fence"]:
+        body = self._code.lstrip("`")
+        ticks = len(self._code) - len(body)
+        if not body:
+            return "fence" if ticks >= _FENCE and not self._line.strip() else "open"
+        return "closed" if len(body) - len(body.rstrip("`")) == ticks else "open"
+
+    def _end_code(self) -> None:
+        """What is held is code, or the fence before it; or the line is over and its backticks are plain text."""
+        kind, code, self._code = self._code_is(), self._code, ""
+        body = code.lstrip("`")
+        if kind == "open":
+            self._say(code[: len(code) - len(body)])
+            for character in body:
+                self._read(character)
+        else:
+            self._say(code)
+            if kind == "fence":
+                self._fence, self._line = len(code), "opening"  # lest it be taken for the line that closes it
+
+    def _read_fenced(self, character: str) -> None:
+        line = self._line.strip()
+        if character == "\n" and len(line) >= self._fence and not line.strip("`"):
+            self._fence = 0
+        self._say(character)
+
+    def _say(self, text: str) -> None:
+        """Text that is certain. Punctuation goes before the footnotes that wait, all else behind them."""
+        if not text:
+            return
+        if text not in _CLOSING:
+            self._cite()
+        self._text.append(text)
+        self._line = (self._line + text).rpartition("\n")[2]
+
+    def _cite(self) -> None:
+        if self._units or self._invalid:
+            self._flush()
+            self._events.append(Cite(tuple(self._units), tuple(self._invalid)))
+            self._units, self._invalid = {}, {}
+
+    def _flush(self) -> None:
+        if self._text:
+            self._events.append(Text("".join(self._text)))
+            self._text = []
+
+    def _take(self) -> list[Event]:
+        self._flush()
+        events, self._events = self._events, []
+        return events
+
+
+# How an answer with footnotes may be written, character by character.
+#
+# An id is one of a unit in the context, a sentence that is over has at least one, and the phrase for "not in the
+# guides" stands alone. `marks.py` reads what is written here: for both, code begins and ends at the same places.
+
+IDS_IN_A_ROW = 4
+IDS_BELOW_CODE = 16  # each line of code is a unit
+_LINE = 80  # characters of the current line that are looked at
+_CLOSES = frozenset(".,;:!?…)]}»*_\"'”’")
+_END = r"[.!?…][)\]}\"'”’»*_`]*"
+_SENTENCE_OVER = re.compile(rf"{_END}\s+$")
+_SENTENCE_ENDS = re.compile(rf"{_END}(?:\s*\[\^?[\w.]+\])*$")
+_SMALL_AFTER = re.compile(rf"{_END}\s+[\"'“‘(\[]*[a-z]+$")
+_ABBREVIATION = re.compile(
+    r"(?:(?:^|[\s(\"'“‘])(?:(?i:e\.g|i\.e|vs|cf|approx|dr|mr|mrs|prof|fig|eq|no|al|st)|[A-Z])|^\s*\d{1,3})\.\s+$"
+)
+_ID_IN_CODE = re.compile(r"\[[0-9]+\.[0-9]$")
+_FENCED = 3
+
+Refusal = Literal["no", "cite first"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a text stands."""
+
+    phrase: str | None = ""  # all of the text, while it may still become the phrase for "not in the guides"
+    line: str = ""
+    content: bool = False  # something on this line can be cited
+    cited: bool = False  # a footnote was written, and since then only what closes a sentence
+    owed: bool = False  # a block of code is over and has no footnote yet
+    coded: bool = False  # this is the line for its ids
+    group: str = ""  # "[2." of an id that is being written
+    row: tuple[str, ...] = ()  # ids that stand together
+    ticks: int = 0  # backticks that opened the code within a line
+    run: int = 0  # backticks just read
+    fenced: bool = False  # in a block of code
+
+
+class Grammar:
+    """What may be written about some passages."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self.ids = [f"{p}.{unit + 1}" for p, passage in enumerate(passages, 1) for unit, _ in numbered(passage)]
+
+    def step(self, state: State, character: str) -> State | Refusal:
+        """The state after one more character."""
+        if state.phrase == NOT_IN_GUIDES or (character < " " and character not in "\n\t") or character == "\x7f":
+            return "no"
+        phrase = None if state.phrase is None else (state.phrase + character).lstrip()
+        if phrase is not None and not NOT_IN_GUIDES.startswith(phrase):
+            phrase = None
+        if phrase is None and not self.ids:
+            return "no"
+        state = replace(state, phrase=phrase)
+        if state.group:
+            return self._in_group(state, character)
+        if state.run and character != "`":
+            state = _after_ticks(state)
+        if state.fenced:
+            return _in_fence(state, character)
+        if character == "`":
+            return self._tick(state)
+        return self._in_code(state, character) if state.ticks else self._in_prose(state, character)
+
+    def end(self, state: State) -> Refusal | None:
+        """Whether the answer may end here."""
+        if state.phrase == NOT_IN_GUIDES:
+            return None
+        state = _after_ticks(state) if state.run else state
+        if not self.ids or state.group or state.fenced or state.ticks:
+            return "no"
+        if state.cited and not state.owed:
+            return None
+        return "cite first" if state.content or state.owed else "no"
+
+    def next_characters(self, state: State) -> Collection[str] | None:
+        """The only characters that may follow, where they are few."""
+        if state.group:
+            return {(f"{i}]")[len(state.group) - 1] for i in self._open_ids(state) if i.startswith(state.group[1:])}
+        if not self.ids:
+            return {NOT_IN_GUIDES[len(state.phrase or "")]}
+        return None
+
+    def _open_ids(self, state: State) -> list[str]:
+        return [i for i in self.ids if i not in state.row]
+
+    def _in_group(self, state: State, character: str) -> State | Refusal:
+        written = state.group[1:]
+        if character == "]" and written in self._open_ids(state):
+            row = (*state.row, written)
+            return replace(_add(state, "]"), group="", row=row, cited=True, owed=False)
+        if any(i.startswith(written + character) for i in self._open_ids(state)):
+            return replace(_add(state, character), group=state.group + character)
+        return "no"
+
+    def _in_prose(self, state: State, character: str) -> State | Refusal:
+        if character == "[":
+            room = len(state.row) < (IDS_BELOW_CODE if state.coded else IDS_IN_A_ROW) and self._open_ids(state)
+            return replace(_add(state, "["), group="[") if room and (state.content or state.coded) else "no"
+        if character == "\n":
+            if state.content and not state.cited and not state.line.rstrip().endswith(":"):
+                return "cite first"
+            return replace(state, line="", content=False, coded=state.owed)
+        if character.isspace():
+            return _add(state, character)
+        if state.owed or _is_over(state, character):
+            return "no" if _SMALL_AFTER.search(state.line) else "cite first"
+        if state.cited and character in _CLOSES:
+            return _add(state, character)
+        if state.line.endswith("]") and character.isalnum():
+            return "no"
+        return replace(_add(state, character), content=True, cited=False, coded=False, row=())
+
+    def _tick(self, state: State) -> State | Refusal:
+        """A backtick: the beginning or the end of code, which shows when the run of them is over."""
+        if state.owed or _is_over(state, "`"):
+            return "cite first"
+        if state.run + 1 >= _FENCED and (state.ticks or state.run + 1 > _FENCED or state.line != "`" * state.run):
+            return "no"  # three are a fence, at a line's beginning
+        return replace(_add(state, "`"), run=state.run + 1, content=True, cited=False, coded=False, row=())
+
+    def _in_code(self, state: State, character: str) -> State | Refusal:
+        """Code within a line ends on the line, and holds nothing that looks like an id or a sentence's end."""
+        over = character.isspace() and _SENTENCE_ENDS.search(state.line)
+        if character == "\n" or over or _ID_IN_CODE.search(state.line + character):
+            return "no"
+        return _add(state, character)
+
+
+def _add(state: State, character: str) -> State:
+    return replace(state, line=(state.line + character)[-_LINE:])
+
+
+def _is_over(state: State, character: str) -> bool:
+    """The sentence before is over and has no footnote. A small letter after a full stop goes on with it, unless it
+    turns out to begin an identifier."""
+    if not state.content or state.cited or character.isspace():
+        return False
+    if over := _SENTENCE_OVER.search(state.line):
+        goes_on = character.islower() and not over.group().rstrip().endswith(("!", "?"))
+        return not goes_on and not _ABBREVIATION.search(state.line)
+    return (character in "_(" or character.isupper() or character.isdigit()) and bool(_SMALL_AFTER.search(state.line))
+
+
+def _after_ticks(state: State) -> State:
+    if state.ticks:
+        return replace(state, ticks=0 if state.run == state.ticks else state.ticks, run=0)
+    if state.run == _FENCED:
+        return replace(state, fenced=True, line="opening", run=0)
+    return replace(state, ticks=state.run, run=0)
+
+
+def _in_fence(state: State, character: str) -> State | Refusal:
+    if character != "\n":
+        line = (state.line + character).strip()
+        unlike = (
+            character == "`"
+            and len(line) >= _FENCED
+            and not line.strip("`")
+            and state.line + character != "`" * _FENCED
+        )
+        return "no" if unlike else _add(state, character)  # a line that only some would take for the closing one
+    closed = state.line.rstrip() == "`" * _FENCED
+    return replace(state, line="", content=False, fenced=not closed, owed=closed, coded=closed)
 
 
 @dataclass

@@ -6,12 +6,191 @@ Sphinx's roles are rendered to their words (`:class:`SVC`` is "SVC"), its direct
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ingest.readers import Draft, Reading
-from ingest.readers.decode import decode
-from ingest.readers.doctree import Walk
-from ingest.readers.questions import mark_questions
+from ingest.readers import Draft, Kind, Reading, decode, mark_questions, page
+
+# A docutils document tree, written into a `Draft`.
+
+Node = Any  # docutils.Node: docutils has no types of its own
+_LABEL = re.compile(
+    r"^\.\.\s+_([^:`\n]+|`[^`\n]+`):[ \t]*\n(?:[ \t]*\n|\.\.[^\n]*\n)*([^\n]+)\n([=\-~^\"'`#*+.:_])\3{2,}[ \t]*$",
+    re.MULTILINE,
+)
+_GALLERY = "sphx_glr_"  # labels that Sphinx-Gallery makes: links to scripts, no words
+_LONGEST_ITEM = 600  # characters: what an item says beyond its first paragraph is then paragraphs of their own
+_ADMONITIONS = frozenset("note warning tip hint caution danger important attention error seealso".split())
+_SKIPPED = frozenset(
+    """comment substitution_definition target system_message transition image raw pending decoration meta title subtitle
+    docinfo""".split()
+)
+
+
+class Walk:
+    """Visits the tree; knows how deep in sections and lists it is, and what the labels above sections stand for."""
+
+    def __init__(self, draft: Draft, source: str) -> None:
+        self.draft = draft
+        self.depth = 0
+        self.lists = 0
+        self.sections: dict[str, str] = {
+            label.strip("`").lower(): title.strip() for label, title, _ in _LABEL.findall(source)
+        }
+        self.visits: Mapping[str, Callable[[Node], None]] = {
+            "section": self.section,
+            "paragraph": self.paragraph,
+            "literal_block": self.code,
+            "doctest_block": self.code,
+            "math_block": lambda node: self.draft.add("paragraph", f"$$\n{node.astext().strip()}\n$$"),
+            "bullet_list": lambda node: self.listing(node, lambda at: "-"),
+            "enumerated_list": lambda node: self.listing(node, lambda at: f"{int(node.get('start', 1)) + at}."),
+            "definition_list": self.definitions,
+            "field_list": self.fields,
+            "table": self.table,
+            "rubric": lambda node: self.draft.heading(self.words(node), self.depth + 1),
+            "topic": self.topic,
+            "admonition": self.topic,
+            "line_block": lambda node: self.draft.add("paragraph", self.words(node)),
+            "footnote": self.footnote,
+            "citation": self.footnote,
+        }
+
+    def children(self, node: Node) -> None:
+        for child in node.children:
+            self.visit(child)
+
+    def visit(self, node: Node) -> None:
+        kind = node.tagname if hasattr(node, "tagname") else "#text"
+        if kind == "comment" and node.get("html"):
+            self.html(node.astext())
+        if kind in _SKIPPED or kind == "#text":
+            return
+        if kind in _ADMONITIONS:
+            self.admonition(node, kind.capitalize())
+        else:
+            self.visits.get(kind, self.children)(node)
+
+    def html(self, source: str) -> None:
+        if source.strip():
+            reading = page.convert(source)
+            self.draft.extend(reading.text, reading.blocks)
+
+    def section(self, node: Node) -> None:
+        self.depth += 1
+        self.draft.heading(self.words(node[0]) if node.children else "", self.depth)
+        self.children(node)
+        self.depth -= 1
+
+    def paragraph(self, node: Node) -> None:
+        self.draft.add("paragraph", _joined(self.words(node)))
+
+    def code(self, node: Node) -> None:
+        classes = [name for name in node.get("classes", []) if name != "code"]
+        text = node.astext()
+        language = node.get("language") or (classes[0] if classes else "python" if text.startswith(">>>") else "")
+        self.draft.code(text, re.sub(r"[^\w+-].*", "", language))
+
+    def listing(self, node: Node, marker: Callable[[int], str]) -> None:
+        self.lists += 1
+        for at, item in enumerate(node.children):
+            self.item(item, marker(at), "")
+        self.lists -= 1
+
+    def definitions(self, node: Node) -> None:
+        self.lists += 1
+        for entry in node.children:
+            terms = [self.words(part) for part in entry.children if part.tagname == "term"]
+            for part in entry.children:
+                if part.tagname == "definition":
+                    self.item(part, "-", ", ".join(terms) + ": ")
+        self.lists -= 1
+
+    def fields(self, node: Node) -> None:
+        self.lists += 1
+        for field in node.children:
+            self.item(field[1], "-", self.words(field[0]) + ": ")
+        self.lists -= 1
+
+    def item(self, node: Node, marker: str, term: str) -> None:
+        """An item's paragraphs up to its first inner list, table or code; then those."""
+        own = [child for child in node.children if child.tagname not in _SKIPPED]
+        count = next((at for at, child in enumerate(own) if child.tagname != "paragraph"), len(own))
+        if sum(len(child.astext()) for child in own[:count]) > _LONGEST_ITEM:
+            count = min(count, 1)
+        words = _joined(term + "\n".join(self.words(child) for child in own[:count]))
+        kind: Kind = "furniture" if words.startswith(_GALLERY) else "item"
+        self.draft.add(
+            kind, f"{marker} {words}" if words.strip(": ") else "", level=0 if kind == "furniture" else self.lists
+        )
+        for child in own[count:]:
+            self.visit(child)
+
+    def table(self, node: Node) -> None:
+        for title in node.children:
+            if title.tagname == "title":
+                self.draft.add("paragraph", self.words(title))
+        heads = [self._row(row) for head in node.findall(_is("thead")) for row in head.children]
+        rows = [self._row(row) for body in node.findall(_is("tbody")) for row in body.children]
+        if len(heads) > 1:  # a header of several lines becomes one
+            heads = [[" ".join(filter(None, cells)) for cells in zip(*heads, strict=False)]]
+        width = max(map(len, heads + rows), default=0)
+        self.draft.table((row + [""] * (width - len(row)) for row in heads + rows), header=bool(heads))
+
+    def _row(self, row: Node) -> list[str]:
+        cells = []
+        for entry in row.children:
+            cells += [" ".join(self.words(child) for child in entry.children), *[""] * int(entry.get("morecols", 0))]
+        return cells
+
+    def topic(self, node: Node) -> None:
+        if "contents" in node.get("classes", []):
+            return
+        titles = [child for child in node.children if child.tagname == "title"]
+        if titles:
+            self.draft.heading(self.words(titles[0]), self.depth + 1)
+        self.children(node)
+
+    def admonition(self, node: Node, word: str) -> None:
+        first = node.children[0] if node.children else None
+        if first is not None and first.tagname == "paragraph":
+            self.draft.add("paragraph", _joined(f"{word}: {self.words(first)}"))
+            for child in node.children[1:]:
+                self.visit(child)
+        else:
+            self.children(node)
+
+    def footnote(self, node: Node) -> None:
+        label, *rest = node.children
+        self.draft.add("paragraph", _joined(f"[{label.astext()}] " + "\n".join(self.words(child) for child in rest)))
+
+    def words(self, node: Node) -> str:
+        """Inline text: formulas in dollars, literals in backquotes, references by their words."""
+        kind = node.tagname if hasattr(node, "tagname") else "#text"
+        if kind == "math":
+            return f"${node.astext()}$"
+        if kind == "literal":
+            text = str(node.astext())
+            return f"`{text}`" if "`" not in text else text
+        if kind == "reference" and isinstance(label := getattr(node, "attributes", {}).get("refname_of"), str):
+            return self.sections.get(label.lower(), label)
+        if kind in ("image", "system_message", "target", "raw"):
+            return ""
+        if kind in ("footnote_reference", "citation_reference"):
+            return f"[{node.astext()}]"
+        children = getattr(node, "children", ())
+        if kind == "line":
+            return "".join(map(self.words, children)) + "\n"
+        return "".join(map(self.words, children)) if children else node.astext()
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _is(tag: str) -> Callable[[Node], bool]:
+    return lambda node: getattr(node, "tagname", "") == tag
+
 
 _ROLE = re.compile(r"(?<!:):((?:[a-zA-Z][\w+.-]*:)?[a-zA-Z][\w+.-]*):`")
 _DIRECTIVE = re.compile(r"^\s*\.\.\s+(?:\|[^|]+\|\s+)?((?:[a-zA-Z][\w+.-]*:)?[a-zA-Z][\w+.-]*) ?::", re.MULTILINE)

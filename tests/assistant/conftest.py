@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from assistant.retrieve import Passage
-from assistant.writers import Request
+from assistant.records import Passage, Request
 from ingest.chunks import Unit
 from tests.assistant.loopback import Loopback, serving
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
 from assistant import Answer, Assistant
-from assistant.records import Passages, Proved, Written
-from assistant.writers import Cite, Request, Stop, Text
+from assistant.records import Cite, Passages, Proved, Request, Stop, Text, Written
 from ingest.errors import WriterError
 from ingest.sync import sync
 
@@ -162,3 +162,29 @@ def test_one_assistant_serves_many_threads_at_once(corpus_library: Path) -> None
 def test_the_seconds_of_an_answer_add_up(corpus_library: Path) -> None:
     seconds = Assistant(corpus_library).ask(ASKED).seconds
     assert seconds["total"] == pytest.approx(seconds["retrieve"] + seconds["write"], abs=0.001)
+
+
+def test_the_retriever_works_inside_a_chain_of_other_peoples(corpus_library: Path) -> None:
+    retriever = Assistant(corpus_library).as_retriever(k=3)
+    chain = RunnablePassthrough.assign(docs=(lambda x: x["question"]) | retriever) | RunnableLambda(
+        lambda x: [document.page_content for document in x["docs"]]
+    )
+    found = chain.invoke({"question": "who coined the term machine learning"})
+    assert len(found) == 3
+    assert "Arthur Samuel" in found[0]
+
+
+def test_its_documents_carry_where_they_stand(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+    (document,) = guide.as_retriever(k=1).invoke("who coined the term machine learning")
+    where = document.metadata
+    assert guide.library.text(where["document"])[where["start"] : where["end"]] == document.page_content
+
+
+def test_the_assistant_is_a_runnable_with_and_without_history(corpus_library: Path) -> None:
+    ask = Assistant(corpus_library).as_runnable()
+    answer = (ask | RunnableLambda(lambda answer: answer)).invoke("Who coined the term machine learning?")
+    assert isinstance(answer, Answer)
+    history = ["How do I load Llama in 4 bit for QLoRA?"]
+    follow_up = ask.invoke({"question": "Which compute dtype does it use?", "history": history})
+    assert "QLoRA" in follow_up.understood

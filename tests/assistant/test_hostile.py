@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from assistant.plain import neutralise
+from assistant.footnotes import Draft
 from assistant.prompts import CLAUDE_SYSTEM, SYSTEM, messages
-from assistant.proving import Draft
-from assistant.retrieve import Passage
-from assistant.writers import Cite, Request, Stop, Text, Turn
+from assistant.records import Cite, Passage, Request, Stop, Text, Turn, neutralise
 from assistant.writers.chat import Chat
 from assistant.writers.claude import Claude
 from assistant.writers.llama import Llama

@@ -18,8 +18,7 @@ from assistant.prompts import (
     messages,
     recent,
 )
-from assistant.retrieve import Passage
-from assistant.writers import Request, Turn
+from assistant.records import Passage, Request, Turn
 from ingest.chunks import Unit, UnitKind
 
 

@@ -2,11 +2,158 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assistant import Assistant
-from ingest.library import Library
+from assistant.retrieve import WEIGHTS, Query, Reranker, fused, leans, lexical, rarity, understand
+from ingest.errors import FootnoteError
+from ingest.library import Library, Words
 from ingest.sync import sync
+
+QLORA = "How do I load Llama in 4 bit for QLoRA?"
+
+
+def test_a_question_without_history_stays_as_it_is() -> None:
+    assert understand("Which dtype does it use?", []).text == "Which dtype does it use?"
+
+
+def test_a_question_that_points_back_gets_the_question_it_points_to_in_front() -> None:
+    assert understand("Which compute dtype does it use?", [QLORA]).text == f"{QLORA} Which compute dtype does it use?"
+
+
+def test_a_chain_of_follow_ups_keeps_what_it_is_about_and_the_last_step() -> None:
+    understood = understand("and the optimizer?", ["What is overfitting?", QLORA, "Which compute dtype does it use?"])
+    assert understood.text == f"{QLORA} Which compute dtype does it use? and the optimizer?"
+    assert "overfitting" not in understood.text
+
+
+def test_however_long_the_chain_the_question_is_not_drowned_in_it() -> None:
+    understood = understand("and then?", [QLORA, *(f"and step {i}?" for i in range(50))])
+    assert understood.text == f"{QLORA} and step 47? and step 48? and step 49? and then?"
+
+
+def test_a_new_subject_is_not_mixed_with_the_old_one() -> None:
+    question = "Which salaries do data scientists earn in the United States?"
+    assert understand(question, [QLORA]).text == question
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["and why?", "How much does it cost?", "What about those with a GPU?", "which one is faster", "Any examples?"],
+)
+def test_questions_that_lean_are_recognised(question: str) -> None:
+    assert leans(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How long does it take to learn deep learning?",
+        "Is it possible to train random forests without feature scaling?",
+    ],
+)
+def test_an_idle_it_is_not_a_pointer(question: str) -> None:
+    assert not leans(question)
+
+
+def test_a_rare_word_weighs_more_than_a_common_one() -> None:
+    assert rarity(1, 1000) > rarity(500, 1000) > 0
+
+
+def test_a_word_in_the_heading_counts_beside_the_text_only() -> None:
+    query = Query({"dropout": 1.0, "rate": 1.0}, {})
+    assert lexical(query, Words(["rate", "high"], ["dropout"])) == (0.5, 1.0)
+
+
+def test_an_abbreviation_is_found_by_its_long_form_but_not_by_half_of_it() -> None:
+    query = Query({"rag": 1.0}, {"rag": [("retriev", "augment", "generat")]})
+    assert lexical(query, Words(["retriev", "augment", "generat"], []))[0] == 1.0
+    assert lexical(query, Words(["retriev", "generat"], []))[0] == 0.0
+
+
+def test_where_no_word_of_the_question_is_found_meaning_alone_decides() -> None:
+    nothing = np.zeros(2)
+    assert np.argmax(fused(np.array([0.4, 0.5]), nothing, nothing)) == 1
+
+
+def test_words_overrule_a_small_difference_in_meaning_only_when_most_of_them_are_found() -> None:
+    cosine = np.array([0.50, 0.58])
+    assert np.argmax(fused(cosine, np.array([1.0, 0.0]), np.array([1.0, 0.0]))) == 0
+    assert np.argmax(fused(cosine, np.array([0.2, 0.0]), np.array([0.2, 0.0]))) == 1
+
+
+needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the reranker's weights are not in this checkout")
+
+PASSAGES = [
+    "Regularisation > Dropout\nDuring training, dropout sets a random part of the units to zero at each step, so that "
+    "no unit can rely on another one. At test time all of them are used.",
+    "Optimisation > Learning rate\nToo large a learning rate makes the loss jump about; too small a one makes training "
+    "crawl. A common start for Adam is 0.001.",
+    "Careers > Salaries\n| Role | Median |\n| Data analyst | $72,000 |\n| ML engineer | $141,000 |",
+    "Trees > Random forests\nA random forest averages many deep trees, each grown on its own sample of the rows and "
+    "with a few columns to choose from at each split.",
+    "Set-up > Installing\nCreate a virtual environment, activate it and run `pip install torch` inside it.",
+]
+QUESTIONS = [
+    ("why does dropout turn units off?", 0),
+    ("what learning rate should I start with for adam", 1),
+    ("How much does an ML engineer earn?", 2),
+    ("what is a random forest", 3),
+    ("how do i install pytorch", 4),
+]
+
+
+@pytest.fixture(scope="module")
+def reranker() -> Reranker:
+    return Reranker()
+
+
+@needs_weights
+@pytest.mark.parametrize(("question", "right"), QUESTIONS)
+def test_the_passage_that_answers_scores_highest(reranker: Reranker, question: str, right: int) -> None:
+    assert int(np.argmax(reranker.score(question, PASSAGES))) == right
+
+
+@needs_weights
+def test_a_question_that_no_passage_answers_scores_lower_than_nearly_all_that_are_answered(reranker: Reranker) -> None:
+    answered = [reranker.score(question, PASSAGES).max() for question, _ in QUESTIONS]
+    not_answered = [
+        reranker.score(question, PASSAGES).max()
+        for question in ("who won the world cup in 1998?", "how do I bake sourdough bread", "capital of mongolia")
+    ]
+    assert np.greater.outer(answered, not_answered).mean() > 0.9
+
+
+@needs_weights
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(len(PASSAGES))), st.integers(1, len(PASSAGES)))
+def test_a_score_does_not_depend_on_the_company(reranker: Reranker, order: list[int], count: int) -> None:
+    alone = reranker.score("what is a random forest", PASSAGES)
+    assert np.array_equal(
+        reranker.score("what is a random forest", [PASSAGES[i] for i in order[:count]]), alone[order[:count]]
+    )
+
+
+@needs_weights
+def test_no_passages_have_no_scores(reranker: Reranker) -> None:
+    assert reranker.score("dropout", []).shape == (0,)
+
+
+@needs_weights
+def test_long_and_strange_inputs_are_cut_not_refused(reranker: Reranker) -> None:
+    scores = reranker.score("why " * 5000, ["", "word " * 5000, "\x00 ∑ 学習", "a\nb"])
+    assert np.isfinite(scores).all()
+    long = "filler words follow here " * 300
+    same = reranker.score("what is dropout", [PASSAGES[0] + long, PASSAGES[0] + long + " and an end that is not read"])
+    assert same[0] == same[1]
+
+
+def test_weights_that_are_not_there_are_named_with_the_way_to_do_without(tmp_path: Path) -> None:
+    with pytest.raises(FootnoteError, match="--no-rerank"):
+        Reranker(tmp_path / "model.onnx")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""All benches, or one with its options: python -m tests.bench [ingest|retrieval|ablation|latency|dialog] [OPTIONS]"""
+"""All benches, or one with its options: python -m tests.bench [PART] [OPTIONS]"""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import sys
 from importlib import import_module
 
 PARTS = ("ingest", "retrieval", "ablation", "latency", "dialog")
+MORE = ("reranker", "ways")  # asked for by name
 
 
 def main(argv: list[str]) -> None:
-    chosen = [part for part in PARTS if argv[:1] == [part]]
+    chosen = [part for part in (*PARTS, *MORE) if argv[:1] == [part]]
     for part in chosen or PARTS:
         import_module(f"tests.bench.{part}").main(argv[1:] if chosen else [])
 

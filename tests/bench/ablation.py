@@ -18,8 +18,7 @@ from unittest.mock import patch
 import numpy as np
 
 from assistant.evaluation.questions import Question, read
-from assistant.followups import Understood
-from assistant.retrieve import Retriever
+from assistant.retrieve import Retriever, Understood
 from ingest.library import Library
 from ingest.sync import sync
 from tests.bench.retrieval import BUDGETS, ROOT, within
@@ -28,8 +27,8 @@ DEEP = 12  # passages that are looked at
 
 # Name, what is patched, what takes its place.
 LEFT_OUT: dict[str, tuple[str, object]] = {
-    "words in the text": ("assistant.ranking.IN_TEXT", 0.0),
-    "words in text or headings": ("assistant.ranking.ANYWHERE", 0.0),
+    "words in the text": ("assistant.retrieve.IN_TEXT", 0.0),
+    "words in text or headings": ("assistant.retrieve.ANYWHERE", 0.0),
     "candidates by words": ("ingest.library.Library.match", lambda *_: []),
     "candidates by meaning": ("ingest.library.Library.nearest", lambda *_: []),
     "abbreviations' long forms": ("assistant.retrieve.Retriever._alternatives", lambda _: {}),

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.followups import Understood, understand
-from assistant.retrieve import Retriever
+from assistant.retrieve import Retriever, Understood, understand
 from ingest.library import Library
 from ingest.sync import sync
 

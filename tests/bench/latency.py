@@ -27,12 +27,10 @@ import numpy as np
 from assistant.evaluation.questions import read as read_questions
 from assistant.retrieve import Retriever
 from ingest.chunks import Chunk, chunk
-from ingest.database import create
-from ingest.documents import Document, read
+from ingest.documents import Document, Found, read
 from ingest.embed import MiniLM
 from ingest.errors import ReadError
-from ingest.folders import Found
-from ingest.library import Library
+from ingest.library import Library, create
 from ingest.sync import sync
 from ingest.writing import Change, Writing
 

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.evaluation.convert import DOCUMENTS, QUESTIONS, convert
-from assistant.evaluation.floors import split
-from assistant.evaluation.questions import Question, place, read
-from assistant.evaluation.score import facts_in, first_rank, pieces
-from assistant.retrieve import Passage, Retriever, open_embedder
+from assistant.evaluation.questions import DOCUMENTS, QUESTIONS, Question, convert, place, read
+from assistant.evaluation.score import facts_in, first_rank, pieces, split
+from assistant.records import Passage
+from assistant.retrieve import Retriever, open_embedder
 from ingest.library import Library
 from ingest.sync import sync
 from ingest.words import content_terms

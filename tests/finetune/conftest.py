@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.writers import Request
+from assistant.records import Request
 from tests.assistant.conftest import passage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from assistant.retrieve import Passage
+from assistant.records import Passage
 from ingest.chunks import Chunk, chunk
 from ingest.documents import read
 

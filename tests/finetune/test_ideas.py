@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from finetune import pairs, tables
-from finetune.ideas import Idea, ideas, lowered, subject
+from finetune import ideas
+from finetune.ideas import Idea, lowered, prose_ideas, subject
 from tests.finetune.making import chunks
 
 FAQ = """# Trees
@@ -49,7 +49,11 @@ TABLE = """# Pay
 
 def made(folder: Path, text: str) -> list[Idea]:
     found = chunks(folder, text)
-    return [idea for one, after in zip(found, [*found[1:], None], strict=True) for idea in ideas(one, after, Random(1))]
+    return [
+        idea
+        for one, after in zip(found, [*found[1:], None], strict=True)
+        for idea in prose_ideas(one, after, Random(1))
+    ]
 
 
 def of(kind: str, found: list[Idea]) -> list[Idea]:
@@ -74,7 +78,7 @@ def test_a_list_that_goes_on_in_the_next_chunk_is_not_asked_for(tmp_path: Path) 
     items = "\n".join(f"- The {n}th thing that has to be done before anything else is begun." for n in range(60))
     found = chunks(tmp_path, f"# Runs\n\n## Work\n\nThese are the things:\n\n{items}\n")
     assert len(found) > 1
-    assert not of("list", list(ideas(found[0], found[1], Random(1))))
+    assert not of("list", list(prose_ideas(found[0], found[1], Random(1))))
 
 
 def test_code_is_quoted_whole_and_by_the_comment_above_a_line(tmp_path: Path) -> None:
@@ -101,7 +105,7 @@ def test_names_keep_their_capitals_inside_a_question() -> None:
 
 
 def test_a_table_is_asked_by_cell_by_row_and_by_column(tmp_path: Path) -> None:
-    found = list(tables.ideas(chunks(tmp_path, TABLE)[0], Random(2)))
+    found = list(ideas.table_ideas(chunks(tmp_path, TABLE)[0], Random(2)))
     said = {idea.kind: idea for idea in reversed(found)}
     assert said["table"].lines[0].text == "Pay for ML engineer: $148,000."
     assert said["table"].figure == "$148,000"
@@ -111,7 +115,7 @@ def test_a_table_is_asked_by_cell_by_row_and_by_column(tmp_path: Path) -> None:
 
 
 def test_a_follow_up_asks_on_from_the_answer_before(tmp_path: Path) -> None:
-    found = of("follow", list(tables.ideas(chunks(tmp_path, TABLE)[0], Random(2))))
+    found = of("follow", list(ideas.table_ideas(chunks(tmp_path, TABLE)[0], Random(2))))
     (turn,) = found[0].history
     assert "engineer" in turn.question
     assert "data scientist" in found[0].question.lower()
@@ -121,7 +125,7 @@ def test_a_follow_up_asks_on_from_the_answer_before(tmp_path: Path) -> None:
 def test_the_same_row_in_two_guides_is_a_question_for_both(tmp_path: Path) -> None:
     one = chunks(tmp_path, TABLE, "one.md")
     other = chunks(tmp_path, TABLE.replace("$148,000", "$130,000").replace("# Pay", "# Wages"), "other.md")
-    found, taken = pairs.differing([row for c in (*one, *other) for row in tables.rows(c)])
+    found, taken = ideas.differing([row for c in (*one, *other) for row in ideas.rows(c)])
     pay = next(idea for idea in found if "pay of ML engineer" in idea.question)
     assert [line.text for line in pay.lines] == [
         "Pay: pay for ML engineer: $148,000.", "Wages: pay for ML engineer: $130,000.",
@@ -131,6 +135,6 @@ def test_the_same_row_in_two_guides_is_a_question_for_both(tmp_path: Path) -> No
 
 def test_things_of_a_kind_are_compared_by_their_definitions(tmp_path: Path) -> None:
     text = "# Kinds\n\nSupervised learning is a search with labels. Unsupervised learning is a search without labels.\n"
-    found = list(pairs.comparisons(pairs.definitions(chunks(tmp_path, text)), Random(0)))
+    found = list(ideas.comparisons(ideas.definitions(chunks(tmp_path, text)), Random(0)))
     assert [len(idea.lines) for idea in found] == [2]
     assert "supervised learning" in found[0].question.lower()

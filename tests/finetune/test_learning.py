@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from finetune import material
-from finetune.examples import Example
+from finetune import recipe
 from finetune.merge import merge
-from finetune.tokens import Encoded
+from finetune.phrasing import Example
+from finetune.recipe import Encoded
 from finetune.train import FINISHED, train
 from tests.finetune import tiny
 
@@ -99,8 +99,8 @@ SLOW = pytest.param(_answer_not_taught, marks=pytest.mark.slow)
 
 @pytest.mark.parametrize("broken", [SLOW, _end_not_taught, _another_template])
 def test_a_broken_mask_or_template_is_found_out(world: World, broken: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = material.encoded
-    monkeypatch.setattr(material, "encoded", lambda *given: broken(right(*given)))  # type: ignore[operator]
+    right = recipe.encoded
+    monkeypatch.setattr(recipe, "encoded", lambda *given: broken(right(*given)))  # type: ignore[operator]
     out = world.place / broken.__name__  # type: ignore[attr-defined]
     assert tiny.learned(train(tiny.recipe(world.base, world.data, out)), world.examples) < 0.5
 

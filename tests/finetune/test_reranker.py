@@ -6,15 +6,28 @@ from random import Random
 import numpy as np
 import pytest
 
-from assistant.rerank import Reranker, pair
-from finetune.reranker import Settings, export, loss_of, prepare, train
-from finetune.reranker_mining import Miner
-from finetune.reranker_model import CrossEncoder, Pairs
-from finetune.reranker_pairs import Group, from_tables, held_out, read_squad
-from finetune.reranker_questions import abbreviations_in, of_heading, of_row, of_sentence, sloppy
+from assistant.retrieve import Reranker, pair
+from finetune.reranker import (
+    CrossEncoder,
+    Group,
+    Miner,
+    Pairs,
+    Settings,
+    abbreviations_in,
+    export,
+    from_tables,
+    held_out,
+    loss_of,
+    of_heading,
+    of_row,
+    of_sentence,
+    prepare,
+    read_squad,
+    sloppy,
+    train,
+)
 from ingest.chunks import Chunk
-from ingest.embed import MiniLM
-from ingest.graph import exact
+from ingest.embed import MiniLM, exact
 
 GROUPS = [
     Group("what is dropout?", ("Dropout\nDropout switches off random units.", "Salary\nEngineers earn $120,000."), 1),

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from assistant.prompts import SYSTEM
-from assistant.writers import Cite, Stop, Text
-from assistant.writers.marks import parse
-from assistant.writers.weights import Quantise
-from finetune.examples import Example
-from finetune.maker import Maker
+from assistant.records import Cite, Stop, Text
+from assistant.writers.constrain import parse
+from assistant.writers.llama import Quantise
+from finetune.dataset import Maker
+from finetune.phrasing import Example
 from finetune.recipe import Recipe
 from ingest.library import Library
 from ingest.sync import sync

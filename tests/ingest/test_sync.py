@@ -14,6 +14,13 @@ from ingest.library import Library
 from ingest.sync import Progress, Report, changes, remove, sync
 from tests.fakes import BagOfWords
 from tests.ingest.folders_of_guides import SUBJECTS, fill, guide, permissions_count, state
+from tests.ingest.kill import main
+
+
+def test_a_killed_ingest_leaves_the_old_library_or_the_new_one_whole() -> None:
+    """Five kills; `python -m tests.ingest.kill --times 50` does more."""
+    outcomes = main(times=5, seed=7)
+    assert sum(outcomes.values()) == 5
 
 
 def ingest(place: Path, *paths: Path, **options: object) -> Report:

@@ -177,7 +177,7 @@ def test_every_run_is_on_record(place: Path) -> None:
 
 
 def test_memory_stays_flat_as_vectors_are_read_in_batches(place: Path) -> None:
-    from ingest.vectors import batches
+    from ingest.library import batches
 
     library = Library(place)
     sizes = [len(ids) for ids, _ in batches(library.db, library.meta("embedder"), size=2)]

@@ -11,7 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from assistant.conversations import Conversations
-from assistant.page import feedback
+from assistant.page.ask import keep, unit_text
+from assistant.page.ask import question as question_of
 from ingest.library import Library
 from tests.page.conftest import OWNER
 
@@ -172,10 +173,10 @@ def test_a_thumbs_down_becomes_a_question_that_the_evaluation_reads(open_: Open,
         (p, u)
         for p, found in enumerate(turn.answer.passages)
         for u, unit in enumerate(found.units)
-        if "30 kg" in feedback.unit_text(found, u)
+        if "30 kg" in unit_text(found, u)
     )
-    file = feedback.keep(library, feedback.question(turn, [first.question], [at], ["30 kg"]))
-    feedback.keep(library, feedback.question(turn, [first.question], [at], ["30 kg (all)"]))
+    file = keep(library, question_of(turn, [first.question], [at], ["30 kg"]))
+    keep(library, question_of(turn, [first.question], [at], ["30 kg (all)"]))
     [kept] = read(file)
     assert (kept.question, kept.history, kept.facts) == (WINTER, (EGGS,), (r"30\ kg\ \(all\)",))
     assert kept.evidence[0].quote in Library(library).text(kept.evidence[0].document)

@@ -9,8 +9,7 @@ from typing import Any
 
 from assistant.evaluation.predictions import Prediction
 from assistant.evaluation.questions import Evidence, Question
-from assistant.records import Answer, Footnote, Sentence, Status
-from assistant.retrieve import Passage
+from assistant.records import Answer, Footnote, Passage, Sentence, Status
 
 Evaluate = Callable[..., int]  # `footnote evaluate` on the small library; gives its exit status
 

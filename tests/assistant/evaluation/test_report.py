@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from assistant.evaluation import compare
-from assistant.evaluation.content import Report
-from assistant.evaluation.curves import curve, reliability
+from assistant.evaluation import score
 from assistant.evaluation.questions import Question
-from assistant.evaluation.report import in_brief, write_report
-from assistant.evaluation.summary import Summary, summarise
+from assistant.evaluation.report import Report, in_brief, write_report
+from assistant.evaluation.score import Summary, curve, reliability, summarise
 from tests.assistant.evaluation.making import Evaluate, answer, evidence, many, note, passage, predicted
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=y> | ](http://evil) `*x*` \x1b[31m\u202e"
@@ -174,13 +172,13 @@ def test_scores_that_say_what_they_mean_are_reliable_and_boasts_are_not() -> Non
 
 def test_two_models_are_compared_question_by_question(tmp_path: Path) -> None:
     summary = summarise([*many(80, right=0.4), *many(80, right=0.9, model="n")])
-    (found,) = compare.between(summary)
+    (found,) = score.between(summary)
     assert (found.before, found.after) == ("m", "n")
     assert found.differences["all_facts"].verdict == "better"
     assert found.differences["false_answers"].verdict == "no difference seen"
     assert {change.way for change in found.changes} == {"better"}
     assert found.fallen == []
-    assert "all_facts" in compare.compare(summary.models[1], summary.models[0]).fallen
+    assert "all_facts" in score.compare(summary.models[1], summary.models[0]).fallen
 
 
 def test_the_command_writes_all_files_and_prints_the_table(

@@ -1,14 +1,137 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_text_splitters import RecursiveCharacterTextSplitter
 
+from assistant.evaluation.predictions import Prediction
 from assistant.evaluation.questions import Evidence, Question
-from assistant.evaluation.score import cause, measure, ndcg, overlap
-from tests.assistant.evaluation.making import answer, evidence, note, passage, predicted, refused
+from assistant.evaluation.score import (
+    ALWAYS,
+    NEVER,
+    TOP,
+    answer_floors,
+    auc,
+    cause,
+    difference,
+    measure,
+    ndcg,
+    overlap,
+    recipe,
+    score,
+    wilson,
+)
+from tests.assistant.evaluation.making import answer, evidence, many, note, passage, predicted, refused
+from tests.conftest import ROOT
+from tests.fakes import BagOfWords
+
+DRAW = np.random.default_rng(7)
+
+
+def test_the_interval_of_a_mean_is_that_of_theory_where_theory_knows_it() -> None:
+    values = DRAW.normal(3, 2, 400)
+    found = score(values)
+    half = 1.96 * values.std() / math.sqrt(400)
+    assert found.value == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - half, abs=0.03)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.03)
+
+
+def test_the_interval_holds_the_truth_about_95_times_in_a_hundred() -> None:
+    samples = [score(DRAW.binomial(1, 0.8, 120).astype(float)) for _ in range(300)]
+    assert 0.90 <= np.mean([found.low <= 0.8 <= found.high for found in samples]) <= 0.99
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.integers(0, 5))
+def test_questions_to_which_a_score_does_not_apply_change_nothing(values: list[float], missing: int) -> None:
+    padded = np.array(values + [math.nan] * missing)
+    assert score(padded) == score(np.array(values))
+    assert score(padded).low <= score(padded).value + 1e-9
+    assert score(padded).value <= score(padded).high + 1e-9
+
+
+def test_scoring_again_gives_the_same_interval() -> None:
+    values = DRAW.random(50)
+    assert score(values) == score(values.copy())
+    assert score(values, "p95") == score(values.copy(), "p95")
+
+
+def test_a_rate_of_nothing_out_of_few_still_has_an_interval() -> None:
+    found = score(np.zeros(36), rate=True)
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(0.0964, abs=1e-3)
+    assert score(np.ones(36), rate=True).low == pytest.approx(1 - 0.0964, abs=1e-3)
+    assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)  # as tables have it
+
+
+def test_nothing_scored_is_no_score() -> None:
+    assert score(np.array([math.nan])).n == 0
+
+
+def test_medians_have_intervals_too() -> None:
+    found = score(DRAW.exponential(1.0, 500), "p50")
+    assert found.low < math.log(2) < found.high
+    assert found.high - found.low < 0.3
+
+
+def test_a_difference_is_better_or_worse_by_what_the_score_means() -> None:
+    before = DRAW.random(60)
+    after = before + 0.1 + 0.05 * DRAW.random(60)
+    up = difference(before, after, better=1)
+    assert up.verdict == "better"
+    assert up.low > 0.1
+    assert difference(before, after, better=-1).verdict == "worse"
+    assert difference(after, before, better=1).verdict == "worse"
+    assert difference(before, after, better=0).verdict == "different"
+
+
+def test_pairs_see_what_two_intervals_would_not() -> None:
+    before = DRAW.random(80)  # spread over 0 to 1, so that its interval is about 0.12 wide
+    after = before + DRAW.normal(0.02, 0.01, 80)
+    assert score(after).low < score(before).high
+    assert difference(before, after, better=1).verdict == "better"
+
+
+def test_no_difference_is_seen_in_noise_in_equals_or_in_one_question_of_many() -> None:
+    before = DRAW.binomial(1, 0.5, 200).astype(float)
+    one_more = before.copy()
+    one_more[np.flatnonzero(before == 0)[0]] = 1
+    for after in (before, one_more, DRAW.permutation(before)):
+        assert difference(before, after, better=1).verdict == "no difference seen"
+
+
+def test_noise_is_called_a_difference_about_one_time_in_twenty() -> None:
+    called = [
+        difference(DRAW.random(60), DRAW.random(60), better=1).verdict != "no difference seen" for _ in range(300)
+    ]
+    assert np.mean(called) < 0.11
+
+
+def test_of_very_few_pairs_nothing_is_claimed() -> None:
+    assert difference(np.zeros(4), np.ones(4), better=1).verdict == "no difference seen"
+    assert difference(np.array([math.nan]), np.ones(1), better=1).n == 0
+
+
+def test_only_questions_that_both_answered_are_compared() -> None:
+    found = difference(np.array([0, math.nan, 1.0]), np.array([0.5, 9, math.nan]), better=1)
+    assert (found.n, found.before, found.after) == (1, 0, 0.5)
+
+
+def test_the_area_counts_pairs_in_order_and_ties_half() -> None:
+    found = auc(np.array([0.9, 0.5, 0.4]), np.array([0.5, 0.1]))
+    assert found.value == pytest.approx((2 + 1.5 + 1) / 6)
+    assert found.low <= found.value <= found.high
+    assert auc(np.array([]), np.array([1.0])).n == 0
+
 
 FACT = Question("a", "fact", "?", facts=(r"12 levels", r"seed \d"), evidence=(evidence(10, 20), evidence(50, 60)))
 NONE = Question("n", "none", "?", near=True)
@@ -150,3 +273,90 @@ def test_support_length_time_and_price_are_taken_from_the_answer() -> None:
 def test_where_an_answer_went_wrong_is_told(question: Question, said: object, why: str) -> None:
     prediction = predicted(question, said)  # type: ignore[arg-type]
     assert cause(prediction, measure(prediction)) == why
+
+
+ASKED = "How is dropout related to overfitting?"
+
+
+@dataclass(frozen=True)
+class Guide:
+    path: str
+    title: str = ""
+
+
+class Shelf:
+    """As much of a library as the recipe needs: the shipped guides as they are."""
+
+    def documents(self) -> list[Guide]:
+        return [Guide(file.name) for file in sorted((ROOT / "corpus" / "guides").glob("*.md"))]
+
+    def text(self, path: str) -> str:
+        return (ROOT / "corpus" / "guides" / path).read_text(encoding="utf-8")
+
+
+class Bag(Embeddings):
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [list(map(float, v)) for v in BagOfWords().embed(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+def _recipe() -> Callable[[Question], Prediction]:
+    return recipe(Shelf(), BagOfWords())  # type: ignore[arg-type]
+
+
+def test_the_recipe_finds_what_langchain_finds_by_it() -> None:
+    library = Shelf()
+    splitter = RecursiveCharacterTextSplitter(chunk_size=500, chunk_overlap=50)
+    store = InMemoryVectorStore(Bag())
+    for stored in library.documents():
+        store.add_documents(splitter.split_documents([Document(library.text(stored.path))]))
+    theirs = store.max_marginal_relevance_search(ASKED, k=5, fetch_k=20, lambda_mult=0.5)
+    ours = _recipe()(Question("a", "fact", ASKED))
+    assert [p.text for p in ours.retrieved] == [d.page_content for d in theirs]
+
+
+def test_the_recipes_chunks_are_the_documents_own_words() -> None:
+    library = Shelf()
+    ask = _recipe()
+    for asked in ("learning rate", "salary of an engineer", "random forest"):
+        found = ask(Question("a", "fact", asked)).retrieved
+        assert len(found) == 5
+        for p in found:
+            assert library.text(p.document)[p.start : p.end] == p.text
+            assert len(p.text) <= 500
+
+
+def test_the_recipe_is_asked_with_the_history_in_front() -> None:
+    ask = _recipe()
+    alone = ask(Question("a", "follow", "and that one?"))
+    after = ask(Question("a", "follow", "and that one?", history=(ASKED,)))
+    assert alone.retrieved != after.retrieved
+
+
+def test_floors_answer_where_the_model_does_always_and_never() -> None:
+    found = {(p.model, p.question.id): measure(p) for p in answer_floors(many(8))}
+    assert [found[name, "q3"]["false_answers"] for name in (TOP, ALWAYS, NEVER)] == [1, 1, 0]
+    assert [found[name, "q7"]["false_answers"] for name in (TOP, ALWAYS, NEVER)] == [0, 1, 0]
+    assert [found[name, "q0"]["false_refusals"] for name in (TOP, ALWAYS, NEVER)] == [0, 0, 1]
+    assert found[TOP, "q0"]["all_facts"] == 1
+
+
+def test_the_top_passage_is_quoted_to_the_character() -> None:
+    prediction = predicted(
+        Question("a", "fact", "?", facts=("x",)), answer(("y", ())), passage("the x", 40), passage("z")
+    )
+    top = answer_floors([prediction])[0].answer
+    assert top is not None
+    assert (top.text, top.footnotes[0].start, top.footnotes[0].end) == ("the x", 40, 45)
+
+
+def test_a_floor_that_found_nothing_does_not_answer() -> None:
+    found = answer_floors([predicted(Question("a", "fact", "?", facts=("x",)), refused())])
+    assert [p.answered for p in found] == [False] * 3
+
+
+@pytest.mark.parametrize("status", ["failed"])
+def test_what_failed_has_no_floor(status: str) -> None:
+    assert answer_floors([predicted(Question("a", "fact", "?"), answer(status=status))]) == []  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from assistant.prompts import NOT_IN_GUIDES, messages
-from assistant.writers import Cite, Request, Stop, Text
+from assistant.records import Cite, Request, Stop, Text
 from assistant.writers.chat import Chat
 from ingest.errors import WriterError
 from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from assistant.prompts import CLAUDE_SYSTEM, NOT_IN_GUIDES
-from assistant.writers import Cite, Request, Stop, Text, Turn
+from assistant.records import Cite, Request, Stop, Text, Turn
 from assistant.writers.claude import PRICES, Claude, dollars
 from ingest.errors import WriterError
 from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from assistant.prompts import NOT_IN_GUIDES, messages
-from assistant.writers import Cite, Request, Stop, Text
+from assistant.records import Cite, Request, Stop, Text
+from assistant.writers.constrain import parse
 from assistant.writers.llama import TEMPLATE, Llama, encode, render
-from assistant.writers.marks import parse
 from ingest.errors import WriterError
 from tests.assistant.conftest import LLAMA_3, tiny_llama, tiny_tokenizer
 

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from assistant.proving import Draft
-from assistant.records import Sentence
-from assistant.retrieve import Passage
-from assistant.writers import Request, Stop
+from assistant.footnotes import Draft
+from assistant.records import Passage, Request, Sentence, Stop
 from assistant.writers.quotes import Quotes, row_in_words
 from ingest.chunks import Unit, UnitKind
 from tests.assistant.conftest import passage

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assistant import Assistant
+from assistant.judge import expected, holds
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("how much does an ML engineer make?", "figure"),
+        ("salary of a data scientist", "figure"),
+        ("when did AlphaGo win", "date"),
+        ("who coined the term", "name"),
+        ("which library should I use", "name"),
+        ("list the types of learning", "list"),
+        ("what are the steps", "list"),
+        ("why use ReLU", "reason"),
+        ("how do i load llama in 4 bit", "code"),
+        ("what does min_samples_leaf do", "code"),
+        ("What is backpropagation?", "definition"),
+    ],
+)
+def test_what_is_asked_for_is_read_off_the_question(question: str, kind: str) -> None:
+    assert kind in expected(question)
+
+
+def test_a_figure_that_the_question_has_itself_is_no_answer() -> None:
+    assert not holds("figure", "A 7B model can be tuned.", "how much does a 7B model cost?")
+    assert holds("figure", "Tuning a 7B model costs $50.", "how much does a 7B model cost?")
+
+
+def test_a_sentence_without_a_year_is_no_date() -> None:
+    assert not holds("date", "AlphaGo beat the champion.", "when did AlphaGo win?")
+    assert holds("date", "AlphaGo beat the champion in 2016.", "when did AlphaGo win?")
+
+
+@pytest.fixture(scope="module")
+def guide(corpus_library: Path) -> Assistant:
+    return Assistant(corpus_library)
+
+
+def test_what_the_guides_say_plainly_is_answered(guide: Assistant) -> None:
+    request, verdict = guide.prepare("Who coined the term machine learning?")
+    assert verdict.answerable
+    assert verdict.chance > 0.5
+    assert request.passages
+
+
+def test_what_has_nothing_to_do_with_them_is_not(guide: Assistant) -> None:
+    _, verdict = guide.prepare("What is the best recipe for a sourdough bread?")
+    assert not verdict.answerable
+    assert verdict.chance < guide.prepare("Who coined the term machine learning?")[1].chance / 2
+
+
+def test_a_refusal_says_what_was_looked_for_and_which_words_are_nowhere(guide: Assistant) -> None:
+    _, verdict = guide.prepare("What is the best recipe for a sourdough bread?")
+    assert "sourdough bread" in verdict.reason
+    assert "sourdough" in verdict.reason.split(";", 1)[1]
+
+
+def test_a_near_miss_is_less_likely_than_its_answerable_neighbour(guide: Assistant) -> None:
+    _, there = guide.prepare("What does a machine learning engineer earn in the United States?")
+    _, absent = guide.prepare("What does a machine learning engineer earn in Portugal?")
+    assert absent.chance < there.chance
+
+
+def test_a_model_is_asked_where_the_quoting_writer_already_gives_up(corpus_library: Path, guide: Assistant) -> None:
+    from assistant.retrieve import calibration
+
+    thresholds = calibration()["reranked"]["threshold"]
+    assert thresholds["loose"] < thresholds["strict"]

@@ -1,0 +1,73 @@
+"""A thumbs-down becomes a question of the evaluation, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from assistant.evaluation.questions import read
+from ingest.library import Library
+from tests.page.test_app import answers, button, good, texts
+from tests.page.test_app import ask as asked_in
+from tests.page.test_browser import ask
+
+# The first visit: with guides, and without a library.
+
+Open = Callable[..., AppTest]
+
+
+def test_the_first_visit_offers_questions_that_the_guides_themselves_raise(open_: Open, library: Path) -> None:
+    app = open_()
+    offered = [b.label for b in app.button if (b.key or "").startswith("starter-")]
+    assert 2 <= len(offered) <= 5
+    assert "How often should a hive be inspected?" in offered or "What does a hive weigh before winter?" in offered
+    assert "Why does a loaf stay flat?" in offered
+    assert "3 guides" in texts(app)
+    button(app, "starter-").click().run()
+    assert [turn["question"] for turn in answers(app)] == [offered[0]]
+
+
+def test_without_a_library_the_page_shows_how_to_make_one_and_makes_it(open_: Open, tmp_path: Path) -> None:
+    place = tmp_path / "fresh"
+    app = open_(place)
+    assert "nothing to ask yet" in texts(app)
+    assert any("starter guides" in b.label for b in app.button)
+    app.text_input[0].set_value(str(tmp_path / "nowhere"))
+    next(b for b in app.button if b.label == "Read this folder").click().run()
+    assert "nowhere" in texts(good(app))
+    guides = tmp_path / "mine"
+    guides.mkdir()
+    (guides / "tea.md").write_text("# Tea\n\nGreen tea is brewed at 80 °C for two minutes.\n")
+    (guides / "empty.md").write_text("")
+    app.text_input[0].set_value(str(guides))
+    next(b for b in app.button if b.label == "Read this folder").click().run()
+    for _ in range(300):
+        if app.chat_input:
+            break
+        app.run()
+    assert answers(asked_in(app, "How is green tea brewed?"))[0]["status"] == "answered"
+    assert [d.path for d in Library(place).documents()] == ["tea.md"]
+
+
+Visit = Callable[..., Any]
+
+
+def test_an_answer_that_fell_short_is_kept_as_a_test_question(visit: Visit, served: tuple[str, Path]) -> None:
+    page = visit()
+    ask(page, "How often should a hive be inspected?")
+    page.get_by_test_id("stFeedback").locator("button").nth(1).click()
+    page.get_by_role("button", name="Keep as a test question").click()
+    unit = page.locator(".unit").nth(1)
+    plain = unit.evaluate("node => getComputedStyle(node).backgroundColor")
+    unit.click()
+    page.mouse.move(0, 0)
+    assert unit.get_attribute("aria-pressed") == "true"
+    assert unit.evaluate("node => getComputedStyle(node).backgroundColor") != plain
+    assert unit.evaluate("node => getComputedStyle(node).display") == "block", "each unit has a line of its own"
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_text("Kept in").wait_for()
+    [kept] = read(served[1] / "questions.jsonl")
+    assert [evidence.quote for evidence in kept.evidence] == [unit.inner_text().removeprefix("✓ ")]
