@@ -89,6 +89,9 @@ class Parser(ArgumentParser):
             self._refuse(rest)
         return known, rest
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own is silent where the disk is full
+
     def _refuse(self, rest: Sequence[str]) -> NoReturn:
         options = [option for action in self._actions for option in action.option_strings]
         near = difflib.get_close_matches(rest[0].partition("=")[0], options, n=1)
@@ -390,14 +393,19 @@ def _asked(args: Namespace) -> str:
 
 
 def chat(args: Namespace) -> int:
-    """Runs until it is stopped, which is how it is meant to end."""
+    """Until it is stopped, as is meant: the server, in a group of its own, is told so by us and ends without a fuss."""
+    import signal
     import subprocess
     from pathlib import Path
 
     app = Path(__file__).resolve().parent.parent / "app.py"
     command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(args.port)]
-    command += ["--server.address", args.address, "--browser.gatherUsageStats", "false"]
-    server = subprocess.Popen(command, env={**os.environ, "FOOTNOTE_LIBRARY": str(args.library)})
+    command += ["--server.address", args.address, "--server.showEmailPrompt", "false"]
+    command += ["--browser.gatherUsageStats", "false"]
+    env = {**os.environ, "FOOTNOTE_LIBRARY": str(args.library)}
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, signal.default_int_handler)
+    server = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, process_group=0)
     try:
         return server.wait()
     except KeyboardInterrupt:
