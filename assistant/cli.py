@@ -13,7 +13,7 @@ import shlex
 import sys
 import textwrap
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +25,8 @@ from ingest.documents import MAX_BYTES
 from ingest.errors import FootnoteError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from assistant.answer import Assistant, Event
     from assistant.records import Answer, Footnote, Sentence
     from ingest.library import Library, Stored
@@ -99,11 +101,24 @@ class Parser(ArgumentParser):
         self.error(f"unrecognized arguments: {one_line(' '.join(rest))}{meant}")
 
 
+class Version(argparse.Action):
+    """argparse's own wants to know it beforehand; looking it up takes longer than all else that `--help` does."""
+
+    def __call__(self, parser: ArgumentParser, *given: Any) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"footnote {version('footnote')}")
+        except PackageNotFoundError:
+            print("footnote, not installed: run from its own folder")
+        parser.exit()
+
+
 def parser() -> Parser:
     top = Parser(
         prog="footnote", description="Answers from your guides, every sentence with a footnote to the exact words."
     )
-    top.add_argument("--version", action="version", version=f"footnote {_version()}")
+    top.add_argument("--version", action=Version, nargs=0, help="say which version this is")
     top.set_defaults(run=lambda args: top.print_help())
     add = top.add_subparsers(title="commands", metavar="COMMAND", dest="command").add_parser
     library = Parser(add_help=False)
@@ -174,15 +189,6 @@ def _question(p: ArgumentParser) -> None:
     earlier = "an earlier question (repeatable, oldest first)"
     p.add_argument("--history", action="append", default=[], metavar="QUESTION", help=earlier)
     p.add_argument("--no-rerank", action="store_true", help="do without the reranker")
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("footnote")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _count(text: str) -> int:
@@ -398,10 +404,10 @@ def chat(args: Namespace) -> int:
     import subprocess
     from pathlib import Path
 
-    app = Path(__file__).resolve().parent.parent / "app.py"
-    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(args.port)]
-    command += ["--server.address", args.address, "--server.showEmailPrompt", "false"]
-    command += ["--browser.gatherUsageStats", "false"]
+    home = Path(__file__).resolve().parent
+    command = [sys.executable, "-m", "streamlit", "run", str(home.parent / "app.py")]
+    command += _options(home / "page" / "parts" / "config.toml")  # which Streamlit looks for in the current folder only
+    command += ["--server.port", str(args.port), "--server.address", args.address]
     env = {**os.environ, "FOOTNOTE_LIBRARY": str(args.library)}
     for ended in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ended, signal.default_int_handler)
@@ -412,6 +418,20 @@ def chat(args: Namespace) -> int:
         server.terminate()
         server.wait()
         return 0
+
+
+def _options(config: Path) -> list[str]:
+    """What the file says, as Streamlit's command takes it."""
+    import tomllib
+
+    def flat(table: Mapping[str, Any], name: str) -> Iterator[str]:
+        for key, value in table.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{name}{key}.")
+            else:
+                yield from (f"--{name}{key}", str(value).lower() if isinstance(value, bool) else str(value))
+
+    return list(flat(tomllib.loads(config.read_text("utf-8")), ""))
 
 
 def explain(guide: Assistant, question: str, history: list[str]) -> None:

@@ -370,13 +370,11 @@ class _Counted:
         return found
 
     def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
-        units = [max(1, len(passage.units)) for passage in request.passages]  # one without units is cited as a whole
         for event in self._writer.write(request):
             if isinstance(event, Cite):
-                nowhere = [1 for p, u in event.units if not (0 <= p < len(units) and 0 <= u < units[p])]
                 cited, invalid = self.counts()
                 written = len(event.units) + len(event.invalid)
-                self._of_this_thread.counts = (cited + written, invalid + len(nowhere) + len(event.invalid))
+                self._of_this_thread.counts = (cited + written, invalid + len(event.invalid))
             yield event
 
 

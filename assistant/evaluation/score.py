@@ -1,4 +1,7 @@
-"""What one prediction is worth, from the prediction alone. NaN where a measure does not apply to the question."""
+"""Predictions become scores: what each is worth, what floors would have made of it, how sure all that is, what changed.
+
+The parts in order: intervals, all scores that there are, one prediction, the floors, a run, two runs, reliability.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,10 @@ from assistant.records import Answer, Footnote, Passage, Sentence
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Values = NDArray[np.float64]
     from ingest.embed import Embedder
     from ingest.library import Library
 
-    Points = NDArray[np.float64]
+    Values = NDArray[np.float64]
 
 
 # How sure a score is: bootstrap intervals and paired differences. Seeded, so that scoring again gives the same.
@@ -228,6 +230,8 @@ def shown(value: float, unit: Unit) -> str:
     digits = 0 if abs(value) >= 100 or value == 0 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:.{digits}f}"
 
+
+# What one prediction is worth, from the prediction alone. NaN where a measure does not apply to the question.
 
 NAN = math.nan
 DEEP = 10  # how far down MRR and nDCG look
@@ -456,12 +460,12 @@ def recipes(library: Library, embedder: Embedder) -> dict[str, Callable[[Questio
     chunks = [piece for stored in library.documents() for piece in split(stored.path, stored.title, library)]
     vectors = embedder.embed([chunk.text for chunk in chunks])
 
-    def near(question: Question, n: int) -> tuple[Points, Points, NDArray[np.int64]]:
+    def near(question: Question, n: int) -> tuple[Values, Values, NDArray[np.int64]]:
         vector = embedder.embed([" ".join([*question.history, question.question])])[0]
         cosines = np.asarray(vectors @ vector, dtype=np.float64)
         return np.asarray(vector, dtype=np.float64), cosines, np.argsort(-cosines, kind="stable")[:n]
 
-    def found(name: str, question: Question, places: Sequence[int], cosines: Points) -> Prediction:
+    def found(name: str, question: Question, places: Sequence[int], cosines: Values) -> Prediction:
         return Prediction(name, question, tuple(replace(chunks[i], score=float(cosines[i])) for i in places))
 
     def by_similarity(question: Question) -> Prediction:
@@ -578,17 +582,17 @@ def _system(name: str, place: int, rows: Sequence[Scored]) -> System:
     )
 
 
-def columns(rows: Sequence[Scored]) -> dict[str, NDArray[np.float64]]:
+def columns(rows: Sequence[Scored]) -> dict[str, Values]:
     """Every measure as a column, NaN where it does not apply."""
     return {name: np.array([row.measures.get(name, NAN) for row in rows], dtype=np.float64) for name in MEASURES}
 
 
-def _scores(table: Mapping[str, NDArray[np.float64]]) -> dict[str, Score]:
+def _scores(table: Mapping[str, Values]) -> dict[str, Score]:
     scores = {m.name: score(table[m.measure], m.statistic, rate=m.unit == "share") for m in METRICS}
     return {name: found for name, found in scores.items() if found.n}
 
 
-def _counted(table: Mapping[str, NDArray[np.float64]]) -> dict[str, Score]:
+def _counted(table: Mapping[str, Values]) -> dict[str, Score]:
     """Footnotes are counted, not averaged: of those that point nowhere there should be none."""
     counts = {name: table[name][~np.isnan(table[name])] for name in ("footnotes", "invalid_footnotes")}
     return {name: Score(float(v.sum()), float(v.sum()), float(v.sum()), len(v)) for name, v in counts.items() if len(v)}
@@ -765,14 +769,14 @@ def curve(predictions: Sequence[Prediction]) -> Curve | None:
     )
 
 
-def _share_above(values: Points, thresholds: Points) -> Points:
+def _share_above(values: Values, thresholds: Values) -> Values:
     return np.asarray(1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values))
 
 
-def _risk_at(held: Points, absent: Points, coverage: float) -> Score:
+def _risk_at(held: Values, absent: Values, coverage: float) -> Score:
     """The risk at the threshold that answers this share of the answerable; the threshold is drawn anew each time."""
 
-    def risk(held: Points, absent: Points) -> float:
+    def risk(held: Values, absent: Values) -> float:
         threshold = np.sort(held)[::-1][max(0, int(np.ceil(coverage * len(held))) - 1)]
         return float((absent >= threshold).mean())
 
@@ -795,7 +799,7 @@ def reliability(predictions: Sequence[Prediction]) -> Reliability | None:
     return calibrated(scores, holds)
 
 
-def calibrated(chances: Points, holds: Points) -> Reliability:
+def calibrated(chances: Values, holds: Values) -> Reliability:
     """What was said beside what came true (1 or 0), in bands of a tenth."""
     places = np.clip((chances * BINS).astype(int), 0, BINS - 1)
     bins = []

@@ -216,13 +216,13 @@ def test_no_data_or_damaged_data(base: Path, data: Path) -> None:
 
 
 def test_too_little_memory_names_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe(base="", data=Path(), out=Path(), batch=4)
-    needed = training(Shape.of(KNOWN["meta-llama/Llama-3.1-8B-Instruct"]), recipe, 2048)
+    chosen = Recipe(base="", data=Path(), out=Path(), batch=4)
+    needed = training(Shape.of(KNOWN["meta-llama/Llama-3.1-8B-Instruct"]), chosen, 2048)
     monkeypatch.setattr(recipe, "_free", lambda gpu: 8e9)
     with pytest.raises(
         FootnoteError, match=r"free are 8\.0 GB\. Try --batch 1; meta-llama/Llama-3\.2-3B-Instruct would fit"
     ):
-        recipe.enough_memory(needed, recipe, 2048, gpu=True)
+        recipe.enough_memory(needed, chosen, 2048, gpu=True)
 
 
 def test_examples_that_are_too_long_are_neither_cut_nor_dropped() -> None:

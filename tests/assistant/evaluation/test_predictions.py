@@ -177,7 +177,7 @@ class Inventing:
         yield Text("Something.")
         yield Cite(((0, 0),), ("99.7",))
         yield Text(" More.")
-        yield Cite(((0, 500), (77, 0)))
+        yield Cite((), ("77.1", "1.500"))
         yield Stop()
 
 
