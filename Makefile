@@ -33,7 +33,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench
 
 clean:
-	rm -rf $(VENV) library runs .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) library runs build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # torch goes first and alone: asked for with an exact version, pip takes a build without CUDA where there is one.
 $(READY): pyproject.toml constraints.txt

@@ -1,4 +1,4 @@
-"""Ask a library of guides: `from assistant import Assistant`."""
+"""Ask a library of guides: `from assistant import Assistant`, and all that it gives and takes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,56 @@ if TYPE_CHECKING:
     from assistant.records import Answer as Answer
     from assistant.records import Footnote as Footnote
     from assistant.records import Passage as Passage
+    from assistant.records import Passages as Passages
+    from assistant.records import Proved as Proved
     from assistant.records import Sentence as Sentence
+    from assistant.records import Turn as Turn
+    from assistant.records import Written as Written
+    from ingest.errors import FootnoteError as FootnoteError
+    from ingest.sync import sync as sync
 
 _PLACES = {
-    "Assistant": "answer",
-    "Answer": "records",
-    "Footnote": "records",
-    "Sentence": "records",
-    "Passage": "records",
+    "Assistant": "assistant.answer",
+    "Answer": "assistant.records",
+    "Footnote": "assistant.records",
+    "FootnoteError": "ingest.errors",
+    "Passage": "assistant.records",
+    "Passages": "assistant.records",
+    "Proved": "assistant.records",
+    "Sentence": "assistant.records",
+    "Turn": "assistant.records",
+    "Written": "assistant.records",
+    "sync": "ingest.sync",
 }
-__all__ = ["Answer", "Assistant", "Footnote", "Passage", "Sentence"]
+__all__ = [
+    "Answer",
+    "Assistant",
+    "Footnote",
+    "FootnoteError",
+    "Passage",
+    "Passages",
+    "Proved",
+    "Sentence",
+    "Turn",
+    "Written",
+    "sync",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Imported on first use: `footnote --help` needs none of it."""
     if name not in _PLACES:
-        raise AttributeError(name)
+        raise AttributeError(f"module 'assistant' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"assistant.{_PLACES[name]}"), name)
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def main() -> int:
+    """The `footnote` command. It stands here so that Ctrl-C while its modules are loaded is no traceback either."""
+    try:
+        from assistant.cli import main as command
+
+        return command()
+    except KeyboardInterrupt:
+        return 130

@@ -1,15 +1,17 @@
 """`Assistant`: a question becomes passages, a writer's words, proved sentences, and an `Answer`.
 
 from assistant import Assistant
-guide = Assistant("library")
-answer = guide.ask("Why does dropout help?")
-for event in guide.stream("And when not?", history=[answer]): ...
+with Assistant("library") as guide:
+    answer = guide.ask("Why does dropout help?")
+    for event in guide.stream("And when not?", history=[answer]): ...
 """
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,16 +36,19 @@ from assistant.records import (
 )
 from assistant.retrieve import Retriever, open_embedder, understand
 from assistant.writers.quotes import untold
-from ingest.errors import WriterError
+from ingest.errors import LibraryError, WriterError
 from ingest.library import Library
 from ingest.writing import mend_beside
 
 if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
 
 
-History = Sequence["Answer | str"]
+# Earlier turns, oldest first: answers, questions alone, LangChain's messages; a string is one question.
+History = Sequence["Answer | Turn | str | BaseMessage"] | str
+Names = Sequence[str] | str  # of documents or kinds; a string alone is one
 Event = Passages | Written | Proved | Answer
 
 PASSAGES = 8  # that a writer is given
@@ -68,9 +73,20 @@ class Assistant:
             self._model = writer(self._model)
         return self._model
 
-    def search(self, question: str, k: int = 10, history: History = (), **filters: Sequence[str]) -> list[Passage]:
-        """The best passages, best first; `documents=` (glob patterns) and `kinds=` narrow the search."""
-        return self.retriever.search(question, k, _questions(history), **filters)
+    def __enter__(self) -> Assistant:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.library.close()
+
+    def search(
+        self, question: str, k: int = 10, history: History = (), *, documents: Names = (), kinds: Names = ()
+    ) -> list[Passage]:
+        """The best passages, best first; `documents` (paths, folders, glob patterns) and `kinds` narrow the search."""
+        self._check_that_something_is_in()
+        return self.retriever.search(
+            question, k, _questions(history), documents=_several(documents), kinds=_several(kinds)
+        )
 
     def ask(self, question: str, history: History = ()) -> Answer:
         answer: Answer | None = None
@@ -97,39 +113,77 @@ class Assistant:
         seconds = {"retrieve": retrieved - started, "write": ended - retrieved, "total": ended - started}
         yield replace(answer, seconds={name: round(value, 4) for name, value in seconds.items()})
 
+    async def aask(self, question: str, history: History = ()) -> Answer:
+        return [event async for event in self.astream(question, history) if isinstance(event, Answer)][-1]
+
+    async def astream(self, question: str, history: History = ()) -> AsyncIterator[Event]:
+        """As `stream`, worked out in a thread of its own, so that nothing else waits."""
+        import asyncio
+
+        events, loop, thread = self.stream(question, history), asyncio.get_running_loop(), ThreadPoolExecutor(1)
+        try:
+            while (event := await loop.run_in_executor(thread, next, events, None)) is not None:
+                yield event
+        finally:
+            thread.submit(getattr(events, "close", lambda: None))  # whoever left early leaves no model at work
+            thread.shutdown(wait=False)
+
     def prepare(self, question: str, history: History = ()) -> tuple[Request, Verdict]:
         """All that a writer is given, and whether it is asked at all."""
+        self._check_that_something_is_in()
         found = self.retriever.find(understand(question, _questions(history)), PASSAGES)
         embedder = open_embedder(self.library.meta("embedder_name"))
         evidence = weigh(found, unit_features(found, embedder))
         verdict = decide(found, evidence, strict=self._name() == "quotes")
         return Request(found.understood.text, found.passages, _turns(history), evidence.chances), verdict
 
-    def as_retriever(self, k: int = 10) -> BaseRetriever:
+    def as_retriever(
+        self, k: int = 10, *, documents: Names = (), kinds: Names = (), history: History = ()
+    ) -> BaseRetriever:
         """A LangChain retriever over this library: passages as its documents, all but the text as metadata."""
         from langchain_core.documents import Document
         from langchain_core.retrievers import BaseRetriever
 
         class GuideRetriever(BaseRetriever):
-            search: Callable[[str, int], list[Passage]]
-            k: int
+            search: Callable[[str], list[Passage]]
 
             def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
-                found = [as_json(passage) for passage in self.search(query, self.k)]
+                found = [as_json(passage) for passage in self.search(query)]
                 return [Document(page_content=p.pop("text"), metadata=p) for p in found]
 
-        return GuideRetriever(search=self.search, k=k)
+        def search(question: str) -> list[Passage]:
+            return self.search(question, k, history, documents=documents, kinds=kinds)
 
-    def as_runnable(self) -> Runnable[str | dict[str, object], Answer]:
-        """A LangChain runnable: a question, or `{"question", "history"}`, in; an `Answer` out."""
-        from langchain_core.runnables import RunnableLambda
+        return GuideRetriever(search=search)
 
-        def ask(asked: str | dict[str, Any]) -> Answer:
-            if isinstance(asked, str):
-                return self.ask(asked)
-            return self.ask(asked["question"], asked.get("history", ()))
+    def as_runnable(self) -> Runnable[str | dict[str, Any], Event]:
+        """A LangChain runnable: a question, or `{"question", "history"}`, in; an `Answer` out.
 
-        return RunnableLambda(ask)
+        `history` may be LangChain's messages. Streamed, it gives what `stream` gives: passages, text, proved sentences
+        and at the end the answer, which is what the next part of a chain gets.
+        """
+        from langchain_core.runnables import RunnableConfig, RunnableGenerator
+
+        def turned(asked: str | dict[str, Any]) -> tuple[str, History]:
+            return (asked, ()) if isinstance(asked, str) else (asked["question"], asked.get("history", ()))
+
+        def events(asked: Iterator[str | dict[str, Any]]) -> Iterator[Event]:
+            for one in asked:
+                yield from self.stream(*turned(one))
+
+        async def aevents(asked: AsyncIterator[str | dict[str, Any]]) -> AsyncIterator[Event]:
+            async for one in asked:
+                async for event in self.astream(*turned(one)):
+                    yield event
+
+        class GuideRunnable(RunnableGenerator[str | dict[str, Any], Event]):
+            def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Event:  # noqa: A002
+                return list(self.stream(input, config, **more))[-1]
+
+            async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Event:  # noqa: A002
+                return [event async for event in self.astream(input, config, **more)][-1]
+
+        return GuideRunnable(events, aevents)
 
     def _name(self) -> str:
         return self._model if isinstance(self._model, str) else self._model.name
@@ -157,6 +211,17 @@ class Assistant:
             detail = " ".join(filter(None, (detail, untold(request, sentences))))
         return replace(answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self._name())
 
+    def _check_that_something_is_in(self) -> None:
+        """A library without a passage holds no answer to anything: that is no "not in the guides"."""
+        if self.library.count():
+            return
+        place, roots = self.library.place, " ".join(map(shlex.quote, self.library.roots()))
+        if failed := self.library.failures():
+            why = f"none of its {len(failed)} files could be read: `footnote status --library {place}` says why"
+        else:
+            why = f"nothing was ingested into it yet: `footnote ingest {roots or 'FOLDER'} --library {place}` does it"
+        raise LibraryError(f"the library at {place} is empty, {why}")
+
     def _excuses(self) -> str:
         """What else may be why nothing was found: files that failed, a folder that is newer than the library."""
         from ingest.sync import changes
@@ -177,16 +242,48 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
         return "refused", stop.detail
     if stop.reason in ("cut", "cancelled"):
         return "failed", stop.detail
-    if stop.reason == "not_in_guides" or not sentences:
+    if stop.reason == "not_in_guides":
         return "not_in_guides", stop.detail or "The passages that were found do not answer the question."
+    if not sentences:
+        return "failed", stop.detail or "the model gave an empty answer: ask again, or give another --model"
     if not any(s.supported and s.footnotes for s in sentences):
         return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
     return "answered", stop.detail
 
 
+# What callers may give in more than one form.
+
+
+def _several(names: Names) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
+
+
 def _questions(history: History) -> list[str]:
-    return [turn if isinstance(turn, str) else turn.question for turn in history]
+    return [turn.question for turn in _turns(history)]
 
 
 def _turns(history: History) -> tuple[Turn, ...]:
-    return tuple(Turn(turn) if isinstance(turn, str) else Turn(turn.question, turn.text) for turn in history)
+    turns: list[Turn] = []
+    for one in [history] if isinstance(history, str) else history:
+        if isinstance(one, str | Turn | Answer):
+            turns.append(_turn(one))
+        else:
+            _add_message(turns, one)
+    return tuple(turns)
+
+
+def _turn(one: str | Turn | Answer) -> Turn:
+    if isinstance(one, Answer):
+        return Turn(one.question, one.text)
+    return Turn(one) if isinstance(one, str) else one
+
+
+def _add_message(turns: list[Turn], message: BaseMessage) -> None:
+    """A human's message begins a turn, what an assistant says belongs to it; no other kind is part of the talk."""
+    from langchain_core.messages import convert_to_messages
+
+    (message,) = convert_to_messages([message])
+    if message.type == "human":
+        turns.append(Turn(str(message.text)))
+    elif message.type == "ai" and turns:
+        turns[-1] = replace(turns[-1], answer=f"{turns[-1].answer}\n{message.text}".strip())

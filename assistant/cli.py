@@ -1,123 +1,375 @@
-"""The `footnote` command. It alone turns what the library raises into one line and an exit status.
+"""The `footnote` command: what it takes, what each part of it does, and how an answer looks on a terminal.
 
-Exit status: 0 done, 1 it could not do what was asked, 2 wrong usage.
+It alone turns what the library raises into one line and an exit status: 0 done, 1 it could not do what was asked,
+2 wrong usage, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import difflib
 import os
 import shlex
-import shutil
 import sys
 import textwrap
-import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from assistant import terminal
 from assistant.records import neutralise, one_line
+from assistant.terminal import put_json, say
 from ingest.documents import MAX_BYTES
 from ingest.errors import FootnoteError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from assistant.answer import Assistant, Event
     from assistant.records import Answer, Footnote, Sentence
-    from ingest.library import Stored
-    from ingest.sync import Progress, Report
+    from ingest.library import Library, Stored
+    from ingest.sync import Report
+
+# Commands of packages that lean on this one: they are imported by name, when they are asked for.
+ELSEWHERE = {
+    "finetune": ("finetune.command", "a local Llama that answers with footnotes"),
+    "evaluate": ("assistant.evaluation.run", "how good it is, and whether it got better"),
+}
+GO_ON = ("ingest", "evaluate", "finetune")  # commands that, stopped and given again, go on from where they were
 
 
-# How far an ingest is: a bar on a terminal, elsewhere a plain line every few seconds.
-
-SECONDS_BETWEEN_LINES = 5.0
-
-
-class Shown:
-    """`with Shown() as shown: sync(..., progress=shown.tell, notify=shown.say)`"""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._last = time.monotonic()
-
-    def __enter__(self) -> Shown:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def tell(self, progress: Progress) -> None:
-        if sys.stderr.isatty():
-            self._draw(progress)
-        elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            self.say(f"{progress.done} of {progress.total} files: {progress.doing}")
-
-    def say(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.clear()
-        print(one_line(line), file=sys.stderr, flush=True)
-
-    def _draw(self, progress: Progress) -> None:
-        from tqdm import tqdm
-
-        if self._bar is None:
-            self._bar = tqdm(unit="file", leave=False, bar_format="{l_bar}{bar:24}| {n}/{total} {elapsed}{postfix}")
-        self._bar.total, self._bar.n = progress.total, progress.done
-        self._bar.set_postfix_str(one_line(progress.doing)[-60:])
+def main(argv: Sequence[str] | None = None) -> int:
+    is_shown = terminal.steady()
+    command = ""
+    try:
+        try:
+            args = parser().parse_args(argv)
+            command = args.command or ""
+            status = int(args.run(args) or 0)
+        finally:
+            sys.stdout.flush()
+    except FootnoteError as error:
+        say(f"footnote: {error}")
+        return 1
+    except KeyboardInterrupt:
+        what = "; nothing was lost, the same command goes on from here" if command in GO_ON else ""
+        sys.stderr.write("\n")
+        say(f"footnote: stopped{what}")
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        terminal.silence()
+        return 0
+    except OSError as error:
+        if not terminal.is_of_the_output(error):
+            raise
+        terminal.silence()
+        say(f"footnote: standard output cannot be written ({error.strerror}): send it elsewhere")
+        return 1
+    if not is_shown and not status:
+        say("footnote: standard output is closed, so nothing could be shown: send it somewhere")
+    return status if is_shown else status or 1
 
 
-# `footnote ask`: the answer as it is written, its footnotes below, guide → section → quote.
+# What the command takes.
 
-_WORDS = {"not_in_guides": "Not in the guides.", "refused": "The model refused to answer.", "failed": "Not answered."}
-QUOTE_CHARACTERS = 300  # of one quote that are shown
+Add = Callable[..., "Parser"]
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("question", help="the question, or - to read it from standard input")
-    add(
-        "--model",
-        default="quotes",
-        help="quotes, claude, claude:NAME, llama:PATH or a chat server's URL (default: quotes)",
+class Parser(ArgumentParser):
+    """One that gets its arguments when it is first used: what they need is not imported for other commands."""
+
+    fill: Callable[[Parser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if fill := self.fill:
+            self.fill = None
+            fill(self)
+        known, rest = super().parse_known_args(args, namespace)
+        if rest:  # said here, where the usage of this very command is at hand
+            self._refuse(rest)
+        return known, rest
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own is silent where the disk is full
+
+    def _refuse(self, rest: Sequence[str]) -> NoReturn:
+        options = [option for action in self._actions for option in action.option_strings]
+        near = difflib.get_close_matches(rest[0].partition("=")[0], options, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        self.error(f"unrecognized arguments: {one_line(' '.join(rest))}{meant}")
+
+
+class Version(argparse.Action):
+    """argparse's own wants to know it beforehand; looking it up takes longer than all else that `--help` does."""
+
+    def __call__(self, parser: ArgumentParser, *given: Any) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"footnote {version('footnote')}")
+        except PackageNotFoundError:
+            print("footnote, not installed: run from its own folder")
+        parser.exit()
+
+
+def parser() -> Parser:
+    top = Parser(
+        prog="footnote", description="Answers from your guides, every sentence with a footnote to the exact words."
     )
-    add(
-        "--history",
-        action="append",
-        default=[],
-        metavar="QUESTION",
-        help="an earlier question (repeatable, oldest first)",
+    top.add_argument("--version", action=Version, nargs=0, help="say which version this is")
+    top.set_defaults(run=lambda args: top.print_help())
+    add = top.add_subparsers(title="commands", metavar="COMMAND", dest="command").add_parser
+    library = Parser(add_help=False)
+    where = os.environ.get("FOOTNOTE_LIBRARY", "library")
+    library.add_argument("--library", default=where, metavar="DIR", help="the library's folder (default: %(default)s)")
+    _ingesting(add, library)
+    _asking(add, library)
+    p = add("chat", parents=[library], help="the Streamlit app in the browser")
+    p.add_argument("--port", type=int, default=8501)
+    p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")
+    p.set_defaults(run=chat)
+    for name, (module, about) in ELSEWHERE.items():
+        later = add(name, help=about)
+        later.fill = lambda parser, module=module: import_module(module).add_arguments(parser, library)
+    return top
+
+
+def _ingesting(add: Add, library: Parser) -> None:
+    p = add("ingest", parents=[library], help="make or renew a library from folders and files")
+    p.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
+    p.add_argument("--keep-missing", action="store_true", help="keep documents whose file is gone")
+    p.add_argument("--embedder", metavar="NAME", help="another sentence-transformers model, by name or folder")
+    p.add_argument(
+        "--chroma", metavar="URL", help="a Chroma server for the vectors; an empty one goes back to the folder"
     )
-    add("--no-rerank", action="store_true", help="do without the reranker")
-    add("--explain", action="store_true", help="show what the writer would see, and ask it nothing")
-    add("--log", metavar="FILE", help="add the question and how it went to this local file")
-    add("--json", action="store_true", help="the answer as one JSON document")
-    parser.set_defaults(run=run)
+    p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for another ingest")
+    largest = MAX_BYTES // 2**20
+    p.add_argument(
+        "--max-mb", type=_count, default=largest, metavar="MB", help="larger files are refused (default: %(default)s)"
+    )
+    p.add_argument("--json", action="store_true", help="the report as one JSON document")
+    p.set_defaults(run=ingest)
+    p = add("remove", parents=[library], help="take documents out of the library; their files stay")
+    p.add_argument("documents", nargs="+", metavar="DOCUMENT")
+    p.set_defaults(run=remove)
+    p = add("status", parents=[library], help="what is in the library, what failed and why, is it stale")
+    p.add_argument("-v", "--verbose", action="store_true", help="each document with its repairs")
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=status)
+    p = add("show", parents=[library], help="a document's canonical text")
+    p.add_argument("document", metavar="DOCUMENT")
+    p.add_argument("start", type=int, nargs="?", metavar="START", help="with END: these characters; on a terminal")
+    p.add_argument("end", type=int, nargs="?", metavar="END", help="highlighted, with the lines around them")
+    p.set_defaults(run=show)
 
 
-def run(args: Namespace) -> int:
-    from assistant.answer import Assistant
-    from assistant.records import Answer
-    from ingest.errors import FootnoteError
+def _asking(add: Add, library: Parser) -> None:
+    p = add("search", parents=[library], help="what retrieval alone finds")
+    _question(p)
+    p.add_argument("-k", type=_count, default=10, metavar="N", help="how many passages at most (default: %(default)s)")
+    where: dict[str, Any] = {"action": "append", "default": []}
+    p.add_argument("--in", dest="documents", metavar="DOCUMENT", help="only here: a document, folder or glob", **where)
+    p.add_argument("--kind", dest="kinds", choices=KINDS, help="only this kind of block (repeatable)", **where)
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=search, parser=p)
+    p = add("ask", parents=[library], help="a question, answered with footnotes")
+    _question(p)
+    models = "quotes, claude, claude:NAME, llama:PATH or a chat server's URL (default: quotes)"
+    p.add_argument("--model", type=_model, default="quotes", help=models)
+    p.add_argument("--explain", action="store_true", help="show what the writer would see, and ask it nothing")
+    p.add_argument("--log", metavar="FILE", help="add the question and how it went to this local file")
+    p.add_argument("--json", action="store_true", help="the answer as one JSON document")
+    p.set_defaults(run=ask, parser=p)
+
+
+def _question(p: ArgumentParser) -> None:
+    p.add_argument("question", help="the question, or - to read it from standard input")
+    earlier = "an earlier question (repeatable, oldest first)"
+    p.add_argument("--history", action="append", default=[], metavar="QUESTION", help=earlier)
+    p.add_argument("--no-rerank", action="store_true", help="do without the reranker")
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.strip().isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return number
+
+
+def _model(name: str) -> str:
+    """A name that means a writer; what that one lacks, such as a key, is said when it is asked."""
+    from assistant.writers import writer
+
+    try:
+        writer(name)
+    except FootnoteError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return name
+
+
+# What each command does: call the library, print the outcome. Heavy things are imported where they are used.
+
+MOST_LISTED = 40  # documents that `status` lists unasked
+AROUND = 3  # lines that `show` gives before and behind what it is asked for
+KINDS = ("paragraph", "item", "table", "code", "question")
+
+
+def ingest(args: Namespace) -> int:
+    from ingest.sync import sync
+
+    with terminal.Bar("files") as bar:
+        report = sync(
+            args.paths,
+            args.library,
+            embedder=args.embedder,
+            chroma=args.chroma,
+            keep_missing=args.keep_missing,
+            wait_seconds=args.wait,
+            max_bytes=args.max_mb * 2**20,
+            progress=lambda progress: bar.tell(progress.done, progress.total, progress.doing),
+            notify=bar.say,
+        )
+    for failure in report.failed:
+        say(f"failed: {failure.reason}")
+    if args.json:
+        put_json(asdict(report))
+    else:
+        _print_report(report, args)
+    return 1 if report.failed else 0
+
+
+def _print_report(report: Report, args: Namespace) -> None:
+    for note in report.notes:
+        say(f"note: {note}")
+    counts = {k: len(getattr(report, k)) for k in ("added", "changed", "moved", "renewed", "removed", "failed")}
+    line = ", ".join([f"{n} {k}" for k, n in counts.items() if n] + [f"{report.unchanged} unchanged"])
+    rate = f" ({report.chunks / report.seconds:.0f} chunks/s)" if report.chunks else ""
+    print(f"{line}; {report.chunks} chunks, {report.embedded} embedded, {report.seconds:.1f} s{rate}")
+    if report.repairs:
+        print("repairs: " + ", ".join(f"{n} {kind}" for kind, n in report.repairs.most_common()))
+    if report.added:
+        where = "" if str(args.library) == "library" else f" --library {args.library}"
+        print(f'Ask it: footnote ask "your question"{where}')
+
+
+def remove(args: Namespace) -> None:
+    from ingest.sync import remove as remove_documents
+
+    for path in remove_documents(args.documents, args.library):
+        print(one_line(f"removed {path}; `footnote ingest` with its file's name brings it back"))
+
+
+def status(args: Namespace) -> None:
+    from ingest.sync import changes, made_by
+
+    library = _opened(args)
+    stale = changes(library)
+    outdated = [d.path for d in library.documents() if d.made_by != made_by()]
+    if args.json:
+        put_json(
+            {
+                "library": str(args.library),
+                "documents": [asdict(d) for d in library.documents()],
+                "chunks": library.count(),
+                "failures": [asdict(f) for f in library.failures()],
+                "stale": {"added": stale.added, "changed": stale.changed, "removed": stale.removed},
+                "outdated": outdated,
+                "embedder": library.meta("embedder"),
+                "generation": library.generation,
+                "roots": library.roots(),
+            }
+        )
+        return
+    documents, roots = library.documents(), ", ".join(library.roots()) or "nothing"
+    print(one_line(f"{args.library}: {len(documents)} documents, {library.count()} chunks, from {roots}"))
+    _print_documents(documents, args.verbose)
+    for failure in library.failures():
+        print(one_line(f"failed: {failure.reason}"))
+    print(one_line(_state(library, stale, len(outdated))))
+
+
+def _state(library: Library, stale: Report, outdated: int) -> str:
+    """Whether the library is what its folders are, and the command that makes it so."""
+    roots = " ".join(map(shlex.quote, library.roots())) or "FOLDER"
+    again = f"footnote ingest {roots} --library {shlex.quote(str(library.place))}"
+    if not library.roots():
+        return f"Nothing was ingested into it yet: {again}"
+    if stale.added or stale.changed or stale.removed:
+        news = {"new": stale.added, "changed": stale.changed, "gone": stale.removed}
+        what = ", ".join(f"{len(paths)} {k}" for k, paths in news.items() if paths)
+        return f"The folder is newer than the library ({what}): {again}"
+    if outdated:
+        return f"Another version of Footnote read {outdated} of the documents; to renew them: {again}"
+    return "The library is up to date with its folders."
+
+
+def _print_documents(documents: Sequence[Stored], verbose: bool) -> None:
+    for d in documents if verbose or len(documents) <= MOST_LISTED else []:
+        print("  " + one_line(f"{d.path}  {d.title}  ({d.chunks} chunks)"))
+        for line in [f"{n} {kind}" for kind, n in d.repairs.items()] + list(d.notes) if verbose else []:
+            print("      " + one_line(line))
+    if len(documents) > MOST_LISTED and not verbose:
+        print("  -v lists them")
+
+
+def show(args: Namespace) -> None:
     from ingest.library import Library
-    from ingest.writing import mend_beside
 
-    asked = question(args)
-    if not asked:
-        raise FootnoteError('the question is empty: ask one, as in `footnote ask "What is overfitting?"`')
-    guide = Assistant(Library(args.library, say, mend_beside), args.model, rerank=not args.no_rerank)
+    text = Library(args.library).text(args.document)
+    start, end = args.start, args.end
+    if start is not None and (end is None or not 0 <= start <= end <= len(text)):
+        raise FootnoteError(
+            f"{args.document} has characters 0 to {len(text)}, not {start} to {end}: give START and END in that range"
+        )
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write((text if start is None else text[start:end]).encode("utf-8", "surrogatepass"))
+    elif start is None:
+        terminal.put_long(neutralise(text))
+    else:
+        terminal.put_long(_around(text, start, end))
+
+
+def _around(text: str, start: int, end: int) -> str:
+    """These characters, marked, and a few lines on either side."""
+    before, behind = neutralise(text[:start]).split("\n"), neutralise(text[end:]).split("\n")
+    first, last = "\n".join(before[-AROUND - 1 :]), "\n".join(behind[: AROUND + 1])
+    return f"{first}{terminal.BEGIN}{neutralise(text[start:end])}{terminal.END}{last}"
+
+
+def search(args: Namespace) -> None:
+    from assistant.answer import Assistant
+    from assistant.records import as_json
+
+    asked, library = _asked(args), _opened(args)
+    for pattern in args.documents:
+        if not library.paths([pattern]):
+            args.parser.error(f"argument --in: no document is called {pattern!r}; `footnote status` lists them")
+    guide = Assistant(library, rerank=not args.no_rerank)
+    found = guide.search(asked, args.k, args.history, documents=args.documents, kinds=args.kinds)
+    if args.json:
+        put_json([as_json(p) for p in found])
+        return
+    for i, p in enumerate(found, 1):
+        print(one_line(f"{i}. {p.score:.2f}  {p.document}  {p.section}  [{p.start}:{p.end}]"))
+        print("   " + neutralise(p.text).replace("\n", "\n   ") + "\n")
+    if not found:
+        print("Nothing found: the library has no passage that shares anything with the question.")
+
+
+def ask(args: Namespace) -> int:
+    from assistant.answer import Assistant
+    from assistant.records import as_json
+
+    asked = _asked(args)
+    guide = Assistant(_opened(args), args.model, rerank=not args.no_rerank)
     if args.explain:
         explain(guide, asked, args.history)
         return 0
     if args.json:
         answer = guide.ask(asked, args.history)
-        put_json(answer.to_json())
+        put_json(answer.to_json() | {"passages": [as_json(p) for p in answer.passages]})
     else:
         answer = Printer().show(guide.stream(asked, args.history))
     if args.log:
@@ -126,19 +378,98 @@ def run(args: Namespace) -> int:
         from assistant.evaluation.questions import log_answer
 
         log_answer(Path(args.log), answer)
-    assert isinstance(answer, Answer)
     if answer.status in ("failed", "refused") and answer.detail:
-        say(f"footnote: {neutralise(answer.detail)}")
+        say(f"footnote: {answer.detail}")
     return 1 if answer.status in ("failed", "refused") else 0
 
 
+def _opened(args: Namespace) -> Library:
+    from ingest.library import Library
+    from ingest.writing import mend_beside
+
+    return Library(args.library, say, mend_beside)
+
+
+def _asked(args: Namespace) -> str:
+    """The question as given, or from standard input where it is `-`."""
+    asked = str(sys.stdin.read() if args.question == "-" else args.question).strip()
+    if not asked:
+        args.parser.error('the question is empty: ask one, as in `footnote ask "What is overfitting?"`')
+    return asked
+
+
+def chat(args: Namespace) -> int:
+    """Until it is stopped, as is meant: the server, in a group of its own, is told so by us and ends without a fuss."""
+    import signal
+    import subprocess
+    from pathlib import Path
+
+    home = Path(__file__).resolve().parent
+    command = [sys.executable, "-m", "streamlit", "run", str(home.parent / "app.py")]
+    command += _options(home / "page" / "parts" / "config.toml")  # which Streamlit looks for in the current folder only
+    command += ["--server.port", str(args.port), "--server.address", args.address]
+    env = {**os.environ, "FOOTNOTE_LIBRARY": str(args.library)}
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, signal.default_int_handler)
+    server = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
+        return 0
+
+
+def _options(config: Path) -> list[str]:
+    """What the file says, as Streamlit's command takes it."""
+    import tomllib
+
+    def flat(table: Mapping[str, Any], name: str) -> Iterator[str]:
+        for key, value in table.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{name}{key}.")
+            else:
+                yield from (f"--{name}{key}", str(value).lower() if isinstance(value, bool) else str(value))
+
+    return list(flat(tomllib.loads(config.read_text("utf-8")), ""))
+
+
+def explain(guide: Assistant, question: str, history: list[str]) -> None:
+    """The passages in order with their scores, the decision, and the prompt byte for byte."""
+    from assistant.judge import unit_text
+
+    request, verdict = guide.prepare(question, history)
+    out = [f"Understood as: {request.question}", f"Chance that the guides hold the answer: {verdict.chance:.2f}"]
+    out.append("It would be answered." if verdict.answerable else f"It would not be answered: {verdict.reason}")
+    for number, p in enumerate(request.passages, 1):
+        out.append(f"\nPassage {number}, score {p.score:.2f}: {p.document} {p.start}–{p.end} ({p.section})")
+        chances = request.evidence[number - 1] if request.evidence else [0.0] * len(p.units)
+        for i, (unit, chance) in enumerate(zip(p.units, chances, strict=True), 1):
+            out.append(f"  [{number}.{i}] {chance:.2f} {unit_text(p, unit)}")
+    prompt = getattr(guide.writer, "prompt", None)
+    told = "The quoting writer has no prompt: it chooses among these units."
+    out.append(f"\nPrompt:\n{prompt(request)}" if prompt else f"\n{told}")
+    print(neutralise("\n".join(out)))
+
+
+# An answer as it is written, its footnotes below: guide → section → quote.
+
+_WORDS = {"not_in_guides": "Not in the guides.", "refused": "The model refused to answer.", "failed": "Not answered."}
+QUOTE_CHARACTERS = 300  # of one quote that are shown
+
+
 class Printer:
-    """An answer on a terminal or in a file: wrapped to the width, coloured only on a terminal."""
+    """An answer on a terminal or in a file: wrapped to the width, coloured only on a terminal.
+
+    Sentences are shown as they are proved, but none before one is supported: a text of which nothing is supported is no
+    answer, and what was printed cannot be taken back.
+    """
 
     def __init__(self) -> None:
-        self.width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-        self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.width = terminal.width()
+        self.colour = terminal.understands_escapes(sys.stdout) and "NO_COLOR" not in os.environ
         self.notes: dict[Footnote, int] = {}
+        self._held: list[Sentence] | None = []  # back, until one is supported
         self._column = 0
         self._block = False  # whether the sentence before is a line of its own
 
@@ -150,21 +481,36 @@ class Printer:
             if isinstance(event, Passages):
                 understood = event.understood
             elif isinstance(event, Proved):
-                self._sentence(event.sentence)
+                self._proved(event.sentence)
             elif isinstance(event, Answer):
                 answer = event
         assert answer is not None
+        if answer.status != "not_in_guides":
+            self._release()
         if understood != answer.question and answer.status == "answered":
             self._line(self._dim(f"\n\nUnderstood as: {neutralise(understood)}"))
         self._end(answer)
         return answer
+
+    def _proved(self, sentence: Sentence) -> None:
+        if self._held is None:
+            self._sentence(sentence)
+            return
+        self._held.append(sentence)
+        if sentence.supported and sentence.footnotes:
+            self._release()
+
+    def _release(self) -> None:
+        held, self._held = self._held or [], None
+        for sentence in held:
+            self._sentence(sentence)
 
     def _sentence(self, sentence: Sentence) -> None:
         from assistant.records import is_block
 
         marks = "".join(f"[{self.notes.setdefault(note, len(self.notes) + 1)}]" for note in sentence.footnotes)
         if not sentence.supported:
-            marks += f" (not supported: {sentence.why})"
+            marks += f" (not supported: {neutralise(sentence.why)})"
         text = neutralise(sentence.text)
         block, after_block, self._block = is_block(text), self._block, is_block(text)
         if text.startswith("```"):
@@ -174,6 +520,10 @@ class Printer:
         if block or after_block:
             self._write("\n" * ((self._column > 0) + (after_block and not block)))
             self._column = 0
+        self._words(text, marks)
+
+    def _words(self, text: str, marks: str) -> None:
+        """Word by word, so that lines fill up while sentences come; the marks stick to the last word."""
         for word in [*text.split(" "), *([marks] if marks else [])]:
             if self._column and self._column + 1 + len(word) > self.width:
                 self._write("\n")
@@ -220,309 +570,6 @@ class Printer:
 
     def _dim(self, text: str) -> str:
         return f"\033[2m{text}\033[0m" if self.colour else text
-
-
-def explain(guide: Assistant, question: str, history: list[str]) -> None:
-    """The passages in order with their scores, the decision, and the prompt byte for byte."""
-    request, verdict = guide.prepare(question, history)
-    out = [f"Understood as: {request.question}", f"Chance that the guides hold the answer: {verdict.chance:.2f}"]
-    out.append("It would be answered." if verdict.answerable else f"It would not be answered: {verdict.reason}")
-    for number, p in enumerate(request.passages, 1):
-        out.append(f"\nPassage {number}, score {p.score:.2f}: {p.document} {p.start}–{p.end} ({p.section})")
-        chances = request.evidence[number - 1] if request.evidence else [0.0] * len(p.units)
-        for i, (unit, chance) in enumerate(zip(p.units, chances, strict=True), 1):
-            out.append(f"  [{number}.{i}] {chance:.2f} {p.text[unit.start - p.start : unit.end - p.start]}")
-    prompt = getattr(guide.writer, "prompt", None)
-    out.append(
-        "\nPrompt:\n" + prompt(request)
-        if prompt
-        else "\nThe quoting writer has no prompt: it chooses among these units."
-    )
-    print(neutralise("\n".join(out)))
-
-
-# What each `footnote` command does: call the library, print the outcome. Heavy things are imported where used.
-
-MOST_LISTED = 40  # documents that `status` lists unasked
-
-
-def ingest(args: Namespace) -> int:
-    from ingest.sync import sync
-
-    with Shown() as shown:
-        report = sync(
-            args.paths,
-            args.library,
-            embedder=args.embedder,
-            chroma=args.chroma,
-            keep_missing=args.keep_missing,
-            wait_seconds=args.wait,
-            max_bytes=args.max_mb * 2**20,
-            progress=shown.tell,
-            notify=shown.say,
-        )
-    for failure in report.failed:
-        say(f"failed: {failure.reason}")
-    if args.json:
-        put_json(asdict(report))
-    else:
-        _print_report(report, args)
-    return 1 if report.failed else 0
-
-
-def _print_report(report: Report, args: Namespace) -> None:
-    for note in report.notes:
-        say(f"note: {note}")
-    counts = {k: len(getattr(report, k)) for k in ("added", "changed", "moved", "renewed", "removed", "failed")}
-    line = ", ".join([f"{n} {k}" for k, n in counts.items() if n] + [f"{report.unchanged} unchanged"])
-    rate = f" ({report.chunks / report.seconds:.0f} chunks/s)" if report.chunks else ""
-    print(f"{line}; {report.chunks} chunks, {report.embedded} embedded, {report.seconds:.1f} s{rate}")
-    if report.repairs:
-        print("repairs: " + ", ".join(f"{n} {kind}" for kind, n in report.repairs.most_common()))
-    if report.added:
-        where = "" if str(args.library) == "library" else f" --library {args.library}"
-        print(f'Ask it: footnote ask "your question"{where}')
-
-
-def remove(args: Namespace) -> None:
-    from ingest.sync import remove as remove_documents
-
-    for path in remove_documents(args.documents, args.library):
-        print(one_line(f"removed {path}; `footnote ingest` with its file's name brings it back"))
-
-
-def status(args: Namespace) -> None:
-    from ingest.library import Library
-    from ingest.sync import changes, made_by
-
-    library = Library(args.library, say)
-    documents, failures, stale = library.documents(), library.failures(), changes(library)
-    outdated = [d.path for d in documents if d.made_by != made_by()]
-    if args.json:
-        put_json(
-            {
-                "library": str(args.library),
-                "documents": [asdict(d) for d in documents],
-                "chunks": library.count(),
-                "failures": [asdict(f) for f in failures],
-                "stale": {"added": stale.added, "changed": stale.changed, "removed": stale.removed},
-                "outdated": outdated,
-                "embedder": library.meta("embedder"),
-                "generation": library.generation,
-                "roots": library.roots(),
-            }
-        )
-        return
-    roots = ", ".join(library.roots()) or "nothing"
-    print(one_line(f"{args.library}: {len(documents)} documents, {library.count()} chunks, from {roots}"))
-    _print_documents(documents, args.verbose)
-    for failure in failures:
-        print(one_line(f"failed: {failure.reason}"))
-    again = f"footnote ingest {' '.join(map(shlex.quote, library.roots()))} --library {shlex.quote(str(args.library))}"
-    if stale.added or stale.changed or stale.removed:
-        news = {"new": stale.added, "changed": stale.changed, "gone": stale.removed}
-        what = ", ".join(f"{len(paths)} {k}" for k, paths in news.items() if paths)
-        print(one_line(f"The folder is newer than the library ({what}): {again}"))
-    elif outdated:
-        print(one_line(f"Another version of Footnote read {len(outdated)} of the documents; to renew them: {again}"))
-    else:
-        print("The library is up to date with its folders.")
-
-
-def _print_documents(documents: Sequence[Stored], verbose: bool) -> None:
-    for d in documents if verbose or len(documents) <= MOST_LISTED else []:
-        print("  " + one_line(f"{d.path}  {d.title}  ({d.chunks} chunks)"))
-        for line in [f"{n} {kind}" for kind, n in d.repairs.items()] + list(d.notes) if verbose else []:
-            print("      " + one_line(line))
-    if len(documents) > MOST_LISTED and not verbose:
-        print("  -v lists them")
-
-
-def show(args: Namespace) -> None:
-    from ingest.library import Library
-
-    text = Library(args.library).text(args.document)
-    start, end = args.start, args.end
-    if start is not None and (end is None or not 0 <= start <= end <= len(text)):
-        raise FootnoteError(
-            f"{args.document} has characters 0 to {len(text)}, not {start} to {end}: give START and END in that range"
-        )
-    if not sys.stdout.isatty():
-        sys.stdout.buffer.write((text if start is None else text[start:end]).encode("utf-8", "surrogatepass"))
-        return
-    if start is None:
-        print(neutralise(text))
-    else:
-        print(neutralise(text[:start]) + "\033[7m" + neutralise(text[start:end]) + "\033[0m" + neutralise(text[end:]))
-
-
-def search(args: Namespace) -> None:
-    from assistant.records import as_json
-    from assistant.retrieve import Retriever
-    from ingest.library import Library
-    from ingest.writing import mend_beside
-
-    retriever = Retriever(Library(args.library, say, mend_beside), rerank=not args.no_rerank)
-    found = retriever.search(question(args), k=args.k, history=args.history, documents=args.documents, kinds=args.kinds)
-    if args.json:
-        put_json([as_json(p) for p in found])
-        return
-    for i, p in enumerate(found, 1):
-        print(one_line(f"{i}. {p.score:.2f}  {p.document}  {p.section}  [{p.start}:{p.end}]"))
-        print("   " + neutralise(p.text).replace("\n", "\n   ") + "\n")
-    if not found:
-        print("Nothing found: the library has no passage that shares anything with the question.")
-
-
-def chat(args: Namespace) -> int:
-    import os
-    import subprocess
-    from pathlib import Path
-
-    app = Path(__file__).resolve().parent.parent / "app.py"
-    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(args.port)]
-    command += ["--server.address", args.address, "--browser.gatherUsageStats", "false"]
-    return subprocess.call(command, env={**os.environ, "FOOTNOTE_LIBRARY": str(args.library)})
-
-
-def question(args: Namespace) -> str:
-    """The question as given, or from standard input where it is `-`."""
-    return str(sys.stdin.read() if args.question == "-" else args.question).strip()
-
-
-def say(line: str) -> None:
-    print(one_line(line), file=sys.stderr, flush=True)
-
-
-def put_json(value: Any) -> None:
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=str)
-    print()
-
-
-# Commands of packages that lean on this one: they are imported by name, when they are asked for.
-ELSEWHERE = {
-    "finetune": ("finetune.command", "a local Llama that answers with footnotes"),
-    "evaluate": ("assistant.evaluation.run", "how good it is, and whether it got better"),
-}
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        return int(args.run(args) or 0)
-    except FootnoteError as error:
-        print(one_line(f"footnote: {error}"), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nfootnote: stopped; nothing was lost, the same command goes on from here", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
-class Parser(argparse.ArgumentParser):
-    """One that gets its arguments when it is first used: what they need is not imported for other commands."""
-
-    fill: Callable[[Parser], None] | None = None
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if fill := self.fill:
-            self.fill = None
-            fill(self)
-        return super().parse_known_args(args, namespace)
-
-
-def parser() -> Parser:
-    top = Parser(
-        prog="footnote", description="Answers from your guides, every sentence with a footnote to the exact words."
-    )
-    top.set_defaults(run=lambda args: top.print_help())
-    add = top.add_subparsers(title="commands", metavar="COMMAND").add_parser
-    library = argparse.ArgumentParser(add_help=False)
-    where = os.environ.get("FOOTNOTE_LIBRARY", "library")
-    library.add_argument("--library", default=where, metavar="DIR", help="the library's folder (default: %(default)s)")
-    _ingesting(add, library)
-    _asking(add, library)
-    _more(add, library)
-    return top
-
-
-def _ingesting(add, library) -> None:  # type: ignore[no-untyped-def]  # argparse names no type for add_parser
-    p = add("ingest", parents=[library], help="make or renew a library from folders and files")
-    p.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
-    p.add_argument("--keep-missing", action="store_true", help="keep documents whose file is gone")
-    p.add_argument("--embedder", metavar="NAME", help="another sentence-transformers model, by name or folder")
-    p.add_argument(
-        "--chroma", metavar="URL", help="a Chroma server for the vectors; an empty one goes back to the folder"
-    )
-    p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for another ingest")
-    p.add_argument(
-        "--max-mb",
-        type=int,
-        default=MAX_BYTES // 2**20,
-        metavar="MB",
-        help="larger files are refused (default: %(default)s)",
-    )
-    p.add_argument("--json", action="store_true", help="the report as one JSON document")
-    p.set_defaults(run=ingest)
-    p = add("remove", parents=[library], help="take documents out of the library; their files stay")
-    p.add_argument("documents", nargs="+", metavar="DOCUMENT")
-    p.set_defaults(run=remove)
-    p = add("status", parents=[library], help="what is in the library, what failed and why, is it stale")
-    p.add_argument("-v", "--verbose", action="store_true", help="each document with its repairs")
-    p.add_argument("--json", action="store_true")
-    p.set_defaults(run=status)
-    p = add("show", parents=[library], help="a document's canonical text")
-    p.add_argument("document", metavar="DOCUMENT")
-    p.add_argument(
-        "start", type=int, nargs="?", metavar="START", help="with END: these characters, highlighted on a terminal"
-    )
-    p.add_argument("end", type=int, nargs="?", metavar="END")
-    p.set_defaults(run=show)
-
-
-def _asking(add, library) -> None:  # type: ignore[no-untyped-def]
-    p = add("search", parents=[library], help="what retrieval alone finds")
-    p.add_argument("question", help="the question, or - to read it from standard input")
-    p.add_argument("-k", type=int, default=10, metavar="N", help="how many passages at most (default: %(default)s)")
-    p.add_argument(
-        "--in",
-        dest="documents",
-        action="append",
-        default=[],
-        metavar="DOCUMENT",
-        help="only here: a document, folder or glob",
-    )
-    p.add_argument(
-        "--kind",
-        dest="kinds",
-        action="append",
-        default=[],
-        metavar="KIND",
-        help="only this kind: paragraph, item, table, code, question",
-    )
-    p.add_argument(
-        "--history",
-        action="append",
-        default=[],
-        metavar="QUESTION",
-        help="an earlier question (repeatable, oldest first)",
-    )
-    p.add_argument("--no-rerank", action="store_true", help="do without the reranker")
-    p.add_argument("--json", action="store_true")
-    p.set_defaults(run=search)
-
-
-def _more(add, library) -> None:  # type: ignore[no-untyped-def]
-    add_arguments(add("ask", parents=[library], help="a question, answered with footnotes"))
-    p = add("chat", parents=[library], help="the Streamlit app in the browser")
-    p.add_argument("--port", type=int, default=8501)
-    p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")
-    p.set_defaults(run=chat)
-    for name, (module, about) in ELSEWHERE.items():
-        later = add(name, help=about)
-        later.fill = lambda parser, module=module: import_module(module).add_arguments(parser, library)
 
 
 if __name__ == "__main__":

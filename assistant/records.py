@@ -78,6 +78,18 @@ def as_json(passage: Passage) -> dict[str, Any]:
     return {name: getattr(passage, name) for name in ("document", "title", "section", "start", "end", "text", "score")}
 
 
+def _whole(passage: Passage) -> dict[str, Any]:
+    """With all that the promised shape leaves out, so that the way back gives the same passage."""
+    more = {"units": [asdict(unit) for unit in passage.units], "header": passage.header, "also": passage.also}
+    return as_json(passage) | {name: value for name, value in more.items() if value}
+
+
+def _passage(value: Mapping[str, Any]) -> Passage:
+    units = tuple(Unit(**unit) for unit in value.get("units", ()))
+    also = tuple((str(document), int(start), int(end)) for document, start, end in value.get("also", ()))
+    return Passage(**{**value, "units": units, "also": also})
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """An earlier question and, where it is known, its answer in plain words (without footnote marks)."""
@@ -202,12 +214,12 @@ class Answer:
         return list(dict.fromkeys(note for sentence in self.sentences for note in sentence.footnotes))
 
     def to_json(self) -> dict[str, Any]:
-        """The shape that `--json` promises."""
+        """The shape that `--json` promises; passages with their units as well, so that `from_json` gives it back."""
         return {
             "question": self.question,
             "status": self.status,
             "sentences": [asdict(sentence) for sentence in self.sentences],
-            "passages": [as_json(passage) for passage in self.passages],
+            "passages": [_whole(passage) for passage in self.passages],
             "model": self.model,
             "usage": dict(self.usage),
             "seconds": dict(self.seconds),
@@ -221,7 +233,7 @@ class Answer:
             Sentence(s["text"], s["supported"], tuple(Footnote(**note) for note in s["footnotes"]), s.get("why", ""))
             for s in value["sentences"]
         )
-        return cls(**{**value, "sentences": sentences, "passages": tuple(Passage(**p) for p in value["passages"])})
+        return cls(**{**value, "sentences": sentences, "passages": tuple(map(_passage, value["passages"]))})
 
     def to_markdown(self) -> str:
         """Markdown with real footnotes, each with guide, section and quote."""

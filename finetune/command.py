@@ -8,13 +8,12 @@ footnote finetune merge --adapter adapter --out merged
 from __future__ import annotations
 
 import inspect
-import sys
-import time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from assistant.terminal import Bar, agreed, say
 from finetune.recipe import Recipe
 
 # A typed function whose signature is the command line: one option for each parameter, its default in one place.
@@ -115,58 +114,34 @@ def _dataset(args: Namespace) -> int:
     from ingest.writing import mend_beside
 
     exclude = args.exclude or (QUESTIONS if QUESTIONS.is_file() else None)
-    card = write(
-        Library(args.library, _say, mend_beside),
-        args.out,
-        exclude,
-        examples=args.examples,
-        passages=args.passages,
-        eval_share=args.eval_share,
-        rerank=not args.no_rerank,
-        seed=args.seed,
-        writer=args.writer,
-        agreed=lambda line: args.yes or _asked(line),
-        progress=_Progress(),
-        say=_say,
-    )
-    _say(f"{card['examples']['train']} to train on and {card['examples']['eval']} to evaluate on are in {args.out}")
+    with Bar("conversations") as bar:
+        card = write(
+            Library(args.library, bar.say, mend_beside),
+            args.out,
+            exclude,
+            examples=args.examples,
+            passages=args.passages,
+            eval_share=args.eval_share,
+            rerank=not args.no_rerank,
+            seed=args.seed,
+            writer=args.writer,
+            agreed=lambda line: agreed(line, args.yes),
+            progress=bar.tell,
+            say=bar.say,
+        )
+    say(f"{card['examples']['train']} to train on and {card['examples']['eval']} to evaluate on are in {args.out}")
     return 0
 
 
 def _train(args: Namespace) -> int:
     from finetune.train import train
 
-    train(Recipe(**values(args, Recipe)), _say)
+    train(Recipe(**values(args, Recipe)), say)
     return 0
 
 
 def _merge(args: Namespace) -> int:
     from finetune.merge import merge
 
-    merge(args.adapter, args.out, args.base, _say)
+    merge(args.adapter, args.out, args.base, say)
     return 0
-
-
-class _Progress:
-    """A line every few seconds."""
-
-    def __init__(self) -> None:
-        self._began = self._last = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._last > 5 and done:
-            left = (now - self._began) / done * (total - done)
-            _say(f"{done} of {total} conversations, {left:.0f} s left")
-            self._last = now
-
-
-def _asked(line: str) -> bool:
-    if not sys.stdin.isatty():
-        _say(f"{line}: add --yes to agree")
-        return False
-    return input(f"{line}. Go on? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  # the command line's own words

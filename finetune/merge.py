@@ -13,11 +13,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from assistant.evaluation.score import wilson
 from assistant.prompts import SYSTEM
 from assistant.writers.llama import quiet
 from finetune import recipe
@@ -268,13 +268,6 @@ def likelihoods(model: Any, tokenizer: Any, stem: str, endings: Sequence[str]) -
         logits = model(input_ids=rows, attention_mask=mask).logits[:, len(before) - 1 : -1].float()
     logs = torch.log_softmax(logits, dim=-1)
     return [float(sum(logs[i, n, token] for n, token in enumerate(end))) for i, end in enumerate(ends)]
-
-
-def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    share, spread = correct / total, z * z / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    return middle - half, middle + half
 
 
 def merge(adapter: Path, out: Path, base: str = "", say: Callable[[str], None] = lambda line: None) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +17,10 @@ from assistant.footnotes import Draft
 from assistant.prompts import NOT_IN_GUIDES, messages, numbered
 from assistant.records import Passage, Request, Text, neutralise
 from assistant.retrieve import understand
-from assistant.writers.claude import MODEL, PRICES_OF, Claude, dollars
+from assistant.writers.claude import HALF, MODEL, PRICES_OF, Batch, Claude, dollars
 from assistant.writers.constrain import Grammar, Refusal, State, parse
 from finetune.ideas import Idea, Line, Place, sentences
-from ingest.errors import FootnoteError, WriterError
+from ingest.errors import FootnoteError
 
 # An idea and the passages shown become a training conversation, written as serving asks and proved as it proves.
 
@@ -131,8 +130,6 @@ def _is_block(line: str) -> bool:
     return line.startswith(("- ", "* ", "+ ", "```")) or line[:3].rstrip(". )").isdigit()
 
 
-FILE = "batch.json"
-HALF = 0.5  # what a batch costs of the price
 CHARACTERS_A_TOKEN = 3.5
 OUTPUT_TOKENS = 150
 MOST_TOKENS = 1000
@@ -193,26 +190,16 @@ class Phrasing:
         }
 
     def _said(self, asked: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """What came back, by number; the batch that waits already, if it is of the same requests."""
-        requests = [{"custom_id": key, "params": body} for key, body in asked.items()]
-        same = hashlib.sha256(json.dumps(requests, sort_keys=True).encode()).hexdigest()
-        client, file = self._claude.client(), self._out / FILE
-        waiting = json.loads(file.read_text()) if file.is_file() else {}
-        if waiting.get("requests") != same:
-            if not requests or not self._agreed(self._price(requests)):
+        """What came back, by number; from the batch that waits already, if it is of the same requests."""
+        same = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        batch = Batch(self._claude.client(), self._out, same, self._say)
+        if not batch.id:
+            if not asked or not self._agreed(self._price(asked)):
                 raise FootnoteError("nothing was sent to Claude: add --yes, or --writer rules, which costs nothing")
-            batch = _asked(lambda: client.messages.batches.create(requests=requests))
-            waiting = {"requests": same, "batch": batch.id}
-            self._out.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(waiting) + "\n")
-            self._say(f"batch {batch.id} of {len(requests)} was sent; it may take a day; stop and go on as you like")
-        batch_id = waiting["batch"]
-        while _asked(lambda: client.messages.batches.retrieve(batch_id)).processing_status != "ended":
-            time.sleep(self._poll)
-        results = _asked(lambda: list(client.messages.batches.results(batch_id)))
-        return {each.custom_id: _text(each.result) for each in results}
+            batch.send(asked)
+        return {name: _text(result) for name, result in batch.results(self._poll).items()}
 
-    def _price(self, requests: Sequence[dict[str, Any]]) -> str:
+    def _price(self, requests: dict[str, dict[str, Any]]) -> str:
         tokens = len(json.dumps(requests)) / CHARACTERS_A_TOKEN / len(requests)
         each = dollars({"input_tokens": tokens, "output_tokens": OUTPUT_TOKENS}, self._claude.model)
         price = (
@@ -264,16 +251,3 @@ def _text(result: Any) -> str:
     if result.type != "succeeded":
         return ""
     return "".join(block.text for block in result.message.content if block.type == "text")
-
-
-def _asked(ask: Callable[[], Any]) -> Any:
-    """What the API says; its errors become one line."""
-    import anthropic
-
-    try:
-        return ask()
-    except anthropic.AnthropicError as error:
-        line = " ".join(str(getattr(error, "message", error)).split())[:200]
-        raise WriterError(
-            f"the message batch failed: {line}. Run the same command again; it goes on from here"
-        ) from error

@@ -16,6 +16,9 @@ from typing import Annotated, Any, Literal
 from assistant.writers.llama import DATE, TEMPLATE, encode, render
 from ingest.errors import FootnoteError
 
+ALL = "all-linear"
+LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")  # the linear ones of a block
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -27,7 +30,7 @@ class Recipe:
     rank: Annotated[int, "of the LoRA matrices"] = 16
     alpha: Annotated[int, "the adapter counts alpha/rank times"] = 32
     dropout: Annotated[float, "of what goes into the LoRA matrices"] = 0.05
-    targets: Annotated[tuple[str, ...], "the layers that get them"] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    targets: Annotated[tuple[str, ...], "the layers that get them: names, or all-linear"] = ("all-linear",)
     quantise: Annotated[bool, "the base in 4 bit (NF4); --no-quantise is plain LoRA"] = True
     double: Annotated[bool, "quantise the scales of the 4 bit weights too"] = True
     compute: Annotated[Literal["bfloat16", "float32"], "what matrices are multiplied in"] = "bfloat16"
@@ -47,6 +50,14 @@ class Recipe:
     report: Annotated[Literal["none", "tensorboard", "mlflow"], "where else the losses go"] = "none"
     seed: Annotated[int, "of all that is drawn"] = 0
     cpu: Annotated[bool, "go on without a GPU, however large the model is"] = False
+
+    @property
+    def modules(self) -> list[str]:
+        """The layers by name; `all-linear` is all of a block, as in the QLoRA paper, and not the output layer."""
+        if unknown := [name for name in self.targets if name not in (*LAYERS, ALL)]:
+            known = ", ".join((ALL, *LAYERS))
+            raise FootnoteError(f"there are no layers {', '.join(unknown)}: --targets takes some of {known}")
+        return list(LAYERS) if ALL in self.targets else list(self.targets)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -159,7 +170,7 @@ class Estimate:
 def training(shape: Shape, recipe: Recipe, length: int, *, gpu: bool = True) -> Estimate:
     """Of one step with examples of `length` tokens."""
     bits = (NF4_BITS if recipe.double else NF4_PLAIN_BITS) if recipe.quantise else 16
-    adapter, tokens = shape.adapter(recipe.rank, recipe.targets), recipe.batch * length
+    adapter, tokens = shape.adapter(recipe.rank, recipe.modules), recipe.batch * length
     block = tokens * _block_activations(shape)
     kept = tokens * shape.hidden * 2 * shape.layers + block if recipe.checkpointing else block * shape.layers
     return Estimate(

@@ -244,7 +244,7 @@ def _trainer(recipe: Recipe, material: Material, gpu: bool) -> Any:
         lora_dropout=recipe.dropout,
         bias="none",
         task_type="CAUSAL_LM",
-        target_modules=list(recipe.targets),
+        target_modules=recipe.modules,
     )
     parts = [
         Dataset.from_dict({name: [getattr(e, name) for e in part] for name in ("input_ids", "completion_mask")})

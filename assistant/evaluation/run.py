@@ -1,18 +1,25 @@
-"""One evaluation from the command line: what it asks for, in order, and what it prints."""
+"""`footnote evaluate`: generate, then score, then report.
+
+footnote evaluate corpus/questions.jsonl --model quotes --split test --out runs/today
+footnote evaluate --out runs/today                          score again what is there; no model is asked
+footnote evaluate corpus/questions.jsonl --out runs/now --against runs/today --must-hold
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
 import re
+import shlex
 import sys
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -25,7 +32,6 @@ from assistant.evaluation import predictions, questions, report, score, second_o
 from assistant.evaluation.predictions import (
     Log,
     Prediction,
-    Progress,
     WritesMany,
     estimate,
     generate_batch,
@@ -34,9 +40,11 @@ from assistant.evaluation.predictions import (
 )
 from assistant.evaluation.questions import Question
 from assistant.evaluation.report import Report
-from assistant.evaluation.score import RECIPE, Measures
+from assistant.evaluation.score import Measures
 from assistant.records import Passage
-from ingest.errors import FootnoteError
+from assistant.terminal import Bar, agreed, say
+from assistant.writers import writer
+from ingest.errors import FootnoteError, WriterError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,39 +53,283 @@ if TYPE_CHECKING:
     from ingest.library import Library
 
 
-# What is said while an evaluation runs: results on standard output, everything else on standard error.
+# What is asked for.
 
 
-def say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+def add_arguments(parser: ArgumentParser, library: ArgumentParser) -> None:
+    """`library` is the parser that knows `--library`."""
+    add = parser.add_argument
+    add("--library", default=library.get_default("library"), metavar="DIR", help="the library (default: %(default)s)")
+    add(
+        "questions",
+        nargs="?",
+        type=Path,
+        metavar="QUESTIONS",
+        help="a question set; without one, --out is scored again",
+    )
+    add("--model", dest="models", action="append", default=[], metavar="NAME", help="as `ask` takes it; repeatable")
+    add("--out", type=Path, metavar="DIR", help="the run's folder; a run that was stopped goes on (default: runs/DATE)")
+    add("--split", default="all", help="fit, test or all (default: %(default)s)")
+    add("--limit", type=int, metavar="N", help="N of the questions, spread over their kinds")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="questions at once (default: 4 for a server, else 1); llama answers them as one batch",
+    )
+    add("--no-rerank", action="store_true", help="do without the reranker")
+    add("--no-recipe", action="store_true", help="do without the recipe, the floor of retrieval that has to embed")
+    paid = parser.add_argument_group("what costs money")
+    paid.add_argument("--yes", action="store_true", help="do not ask before a run that costs money")
+    paid.add_argument("--budget", type=float, metavar="DOLLARS", help="begin no more questions once this is spent")
+    paid.add_argument(
+        "--batch", action="store_true", help="Claude through message batches: half the price, up to a day"
+    )
+    paid.add_argument("--judge", metavar="NAME", help="have claude, claude:NAME or a chat server's URL judge too")
+    then = parser.add_argument_group("comparing and keeping")
+    then.add_argument("--against", type=Path, metavar="RUN", help="compare with an earlier run's folder")
+    then.add_argument("--must-hold", action="store_true", help="exit 1 if a score fell beyond its interval")
+    then.add_argument("--replay", type=Path, metavar="RUN", help="make a run again and say what is not the same")
+    then.add_argument("--mlflow", nargs="?", const="", metavar="URI", help="log the run to MLflow")
+    then.add_argument("--json", action="store_true", help="scores.json on standard output")
+    other = parser.add_argument_group("instead of a question set")
+    other.add_argument("--convert", type=Path, metavar="SOURCE", help="a BEIR folder or a SQuAD file, into --out")
+    other.add_argument("--log", type=Path, metavar="FILE", help="report on the questions that were logged in real use")
+    other.add_argument("--domain-check", action="store_true", help="what local models know without any guide")
+    parser.set_defaults(run=run, parser=parser)
 
 
-def put(text: str) -> None:
-    sys.stdout.write(text + "\n")
+def run(args: Namespace) -> int:
+    """Exit status 0, 1 where something did not hold or was not finished, 2 for options that do not go together."""
+    if args.domain_check:
+        import_module("finetune.merge").domain_check(args.models, args.out)  # by name: finetune leans on this package
+        if not args.questions:
+            return 0
+    _check(args)
+    if args.convert:
+        from assistant.evaluation.questions import convert
+
+        return convert(args.convert, args.out)
+    if args.log:
+        return report_log(args.log, args.out)
+    if args.replay:
+        return replay(args)
+
+    return evaluate(args)
 
 
-class Bar:
-    """A line that is written over on a terminal; elsewhere a line now and then."""
+def _check(args: Namespace) -> None:
+    wrong = args.parser.error
+    ways = [name for name in ("questions", "convert", "log", "replay") if getattr(args, name)]
+    if len(ways) > 1:
+        wrong(f"{' and '.join(ways)} are different things to do: give one of them")
+    if not ways and not args.out:
+        wrong("give a question set, or the --out of a run to score again")
+    if args.convert and not args.out:
+        wrong("--convert needs --out, the folder to put documents and questions into")
+    if args.must_hold and not args.against:
+        wrong("--must-hold needs --against RUN")
+    for name in ("limit", "workers"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            wrong(f"--{name} must be 1 or more")
+    for name in args.models:
+        try:
+            writer(name)
+        except WriterError as error:
+            wrong(f"argument --model: {error}")
+    if args.against and not (args.against / "predictions.jsonl").is_file():
+        raise FootnoteError(
+            f"no run at {args.against}: make one with `footnote evaluate QUESTIONS --out {args.against}`"
+        )
 
-    EVERY = 10.0  # seconds, where it is not a terminal
 
-    def __init__(self, write: Callable[[str], object] | None = None, terminal: bool | None = None) -> None:
-        self._write = write or sys.stderr.write
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
-        self._last = time.monotonic()
+# Questions asked, scored and reported, and made again.
 
-    def __call__(self, progress: Progress) -> None:
-        ended = progress.done == progress.total
-        if not self._terminal and not ended and time.monotonic() - self._last < self.EVERY:
-            return
-        self._last = time.monotonic()
-        cost = f", ${progress.dollars:.2f}" if progress.dollars else ""
-        bar = "█" * (20 * progress.done // progress.total)
-        left = f"{progress.left // 60:.0f}:{progress.left % 60:02.0f} left"
-        line = f"{progress.model} {bar:░<20} {progress.done} of {progress.total}, {left}{cost}"
-        self._write(f"\r\033[K{line}" + ("\n" if ended else "") if self._terminal else line + "\n")
-        sys.stderr.flush()
+MISSING_SHOWN = 3
+CHANGES_SHOWN = 20
+SERVER_WORKERS = 4
+
+
+def evaluate(args: Namespace) -> int:
+    args.out = args.out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M")
+    finished = _generate(args) if args.questions else True
+    return _report(args) if finished else max(1, _report(args))
+
+
+def _generate(args: Namespace) -> bool:
+    """Ask what has not been asked yet; False where something is left."""
+    from ingest.library import Library
+    from ingest.writing import mend_beside
+
+    args.models = args.models or ["quotes"]
+    chosen = questions.spread(questions.read(args.questions, args.split), args.limit)
+    library = Library(args.library, say, mend_beside)
+    chosen = _placed(library, chosen)
+    kept = make(library, args.questions, _settings(args))
+    check(args.out, kept, args.questions)
+    assistants = {name: _assistant(library, name, args) for name in args.models}
+    left = {name: _unanswered(args.out, name, chosen) for name in args.models}
+    if not _agreed(args, assistants, left):
+        raise FootnoteError(
+            "not begun: the price was not agreed to; --yes goes ahead without asking, --limit N asks less"
+        )
+    write(args.out, kept)
+    log = Log(args.out / predictions.FILE)
+    try:
+        outcomes = [_ask(args, assistants[name], name, left[name], log) for name in args.models]
+        if not args.no_recipe:
+            _recipes(args, library, chosen, log)
+    finally:
+        log.close()
+    return not any(o.left_out or o.failed for o in outcomes)
+
+
+def _assistant(library: Library, name: str, args: Namespace) -> Assistant:
+    from assistant.answer import Assistant
+
+    assistant = Assistant(library, name, rerank=not args.no_rerank)
+    if is_claude(name):  # that its key is missing is said now and not with every question
+        assistant.writer.client()  # type: ignore[attr-defined]
+    return assistant
+
+
+def _placed(library: Library, chosen: Sequence[Question]) -> list[Question]:
+    """With the evidence found in the library, which must be the one that the questions are about."""
+    placed, missing = questions.place(chosen, [d.path for d in library.documents()], library.text)
+    for line in missing[:MISSING_SHOWN]:
+        say(f"evidence not found: {line}")
+    if len(missing) > MISSING_SHOWN:
+        say(f"and {len(missing) - MISSING_SHOWN} more pieces of evidence that are not in the library")
+    wanted = [e for q in placed for e in q.evidence]
+    if wanted and not any(e.start >= 0 for e in wanted):
+        raise FootnoteError(
+            f"nothing that the questions rest on is in the library at {library.place} (it lacks {wanted[0].document}): "
+            f"ingest the documents that the questions are about, or name their library with --library DIR"
+        )
+    return placed
+
+
+def _settings(args: Namespace) -> dict[str, object]:
+    names = ("questions", "library", "split", "limit", "models", "no_rerank", "no_recipe")
+    return {name: str(v) if isinstance(v := getattr(args, name), Path) else v for name in names}
+
+
+def _unanswered(out: Path, model: str, chosen: Sequence[Question]) -> list[Question]:
+    done = {p.question.id for p in predictions.read(out / predictions.FILE) if p.model == model and not p.failed}
+    return [question for question in chosen if question.id not in done]
+
+
+def _agreed(args: Namespace, assistants: dict[str, Assistant], left: dict[str, list[Question]]) -> bool:
+    """Whether the price of what is left to ask is agreed to; what costs nothing needs no asking."""
+    dollars = sum(estimate(assistants[name], name, left[name], batch=args.batch) for name in args.models)
+    return _may_cost(dollars, f"{sum(map(len, left.values()))} questions", args)
+
+
+def _may_cost(dollars: float, what: str, args: Namespace) -> bool:
+    limit = f", at most ${args.budget:.2f}" if args.budget is not None else ""
+    return not dollars or agreed(f"{what}: about ${dollars:.2f}{limit}", args.yes)
+
+
+def _ask(args: Namespace, assistant: Assistant, name: str, left: Sequence[Question], log: Log) -> predictions.Outcome:
+    workers = args.workers or (SERVER_WORKERS if is_claude(name) or name.startswith("http") else 1)
+    many = assistant.writer
+    with Bar(f"questions by {name}") as bar:
+        if args.batch and is_claude(name):
+            outcome = generate_batch(assistant, name, left, log, args.out, bar.say)
+        elif workers > 1 and isinstance(many, WritesMany):
+            outcome = generate_together(assistant, many, name, left, log, size=workers, tell=bar.tell)
+        else:
+            spent = sum(predictions.cost(p) for p in predictions.read(args.out / predictions.FILE))
+            budget = None if args.budget is None else args.budget - spent
+            predict = predictions.predictor(assistant, name)
+            outcome = predictions.generate(predict, name, left, log, workers=workers, budget=budget, tell=bar.tell)
+    if outcome.asked:
+        price = f", ${outcome.dollars:.2f}" if outcome.dollars else ""
+        say(f"{name}: {outcome.asked} questions in {outcome.seconds:.1f} s{price}")
+    if outcome.failed:
+        say(f"{name}: {outcome.failed} answers failed; the same command asks them again")
+    if outcome.left_out:
+        say(f"{name}: {outcome.left_out} questions not asked, the budget is spent; a larger --budget goes on from here")
+    return outcome
+
+
+def _recipes(args: Namespace, library: Library, chosen: Sequence[Question], log: Log) -> None:
+    """The floors of retrieval, with the library's own embedding model."""
+    from ingest.embed import embedder
+
+    left = {name: _unanswered(args.out, name, chosen) for name in score.RECIPES}
+    if not any(left.values()):
+        return
+    started = time.perf_counter()
+    ways = score.recipes(library, embedder(library.meta("embedder_name") or None))
+    for name, asked in left.items():
+        predictions.generate(ways[name], name, asked, log)
+    say(f"{', '.join(left)}: {len(chosen)} questions in {time.perf_counter() - started:.1f} s, embedding included")
+
+
+def _report(args: Namespace) -> int:
+    """Score what is there; 1 where `--must-hold` does not."""
+    found = predictions.read(args.out / predictions.FILE)
+    if not found:
+        raise FootnoteError(f"no run at {args.out}: make one with `footnote evaluate QUESTIONS --out {args.out}`")
+    kept = read(args.out)
+    judged, agreement = _judged(args, found)
+    scored = score.summarise(found, judged)
+    comparisons = score.between(scored)
+    if args.against:
+        before = score.summarise(predictions.read(args.against / predictions.FILE))
+        comparisons = [*score.against(before, scored, str(args.against)), *comparisons]
+    made = Report(scored, kept, comparisons, agreement, _notes(args, kept, found))
+    value = report.write_report(args.out, made)
+    if args.mlflow is not None:
+        say(track(args.out, value, args.mlflow))
+    sys.stdout.write((json.dumps(value, ensure_ascii=False, indent=1) if args.json else report.in_brief(made)) + "\n")
+    say(f"{args.out / report.PAGE} has pictures, the worst questions and what was missed")
+    return _held(comparisons if args.must_hold else [], str(args.against), scored)
+
+
+def _judged(
+    args: Namespace, found: Sequence[Prediction]
+) -> tuple[Mapping[second_opinion.Key, Measures], list[list[str]]]:
+    if args.judge:
+        second_opinion.run(args.judge, found, args.out, lambda dollars, what: _may_cost(dollars, what, args), say)
+    verdicts = second_opinion.read(args.out)
+    return second_opinion.measures(verdicts, found), second_opinion.agreement(verdicts, found)
+
+
+def _notes(args: Namespace, kept: Record, found: Sequence[Prediction]) -> list[str]:
+    notes = []
+    if failed := sum(p.failed for p in found):
+        notes.append(f"{failed} answers failed and are left out of the scores; the same command asks them again.")
+    if args.against and (changed := differing(read(args.against).get("hashes", {}), kept.get("hashes", {}))):
+        notes.append(f"Since {args.against} these have changed: {', '.join(changed)}.")
+    return notes
+
+
+def _held(comparisons: Sequence[score.Comparison], label: str, scored: score.Summary) -> int:
+    fallen = [f"{c.after}: {name}" for c in comparisons if c.before.endswith(f" in {label}") for name in c.fallen]
+    for line in fallen:
+        say(f"did not hold: {line} is worse than in {label}, beyond its interval")
+    return 1 if fallen else 0
+
+
+def replay(args: Namespace) -> int:
+    """Make a run again from its record, elsewhere, and say what is not the same: 0 if nothing is."""
+    kept, before = read(args.replay), predictions.read(args.replay / predictions.FILE)
+    if not kept or not before:
+        raise FootnoteError(f"no run at {args.replay}: --replay takes the folder that `footnote evaluate --out` made")
+    with tempfile.TemporaryDirectory() as folder:
+        again = Namespace(**{**vars(args), **kept["settings"], "out": args.out or Path(folder)})
+        again.questions, again.library = Path(again.questions), Path(again.library)
+        _generate(again)
+        after = predictions.read(again.out / predictions.FILE)
+        hashes = read(again.out)["hashes"]
+    changed = [f"the {name} changed" for name in differing(kept["hashes"], hashes)]
+    lines = changed_answers(before, after)
+    more = [f"and {len(lines) - CHANGES_SHOWN} more"] if len(lines) > CHANGES_SHOWN else []
+    end = f"{len(lines)} of {len(after)} answers are not the same" if lines else "identical"
+    sys.stdout.write("\n".join([*changed, *lines[:CHANGES_SHOWN], *more, end]) + "\n")
+    return 1 if lines else 0
 
 
 # What a run was made of, so that it can be gone on with, understood, and made again.
@@ -119,15 +371,39 @@ def hashes(library: Library, questions: Path) -> dict[str, str]:
     }
 
 
-def check(folder: Path, new: Record) -> None:
+# Settings that a run has one of. More models and floors may join it, and a larger --limit: the first N stay among more.
+SAME = ("split", "limit", "no_rerank")
+
+
+def check(folder: Path, new: Record, asked: Path) -> None:
     """Refuse to go on with a run that was made of something else: half of it would be of the one, half of the other."""
-    if old := read(folder):
-        if changed := differing(old["hashes"], new["hashes"]):
-            raise FootnoteError(
-                f"{folder} was begun with another state of: {', '.join(changed)}; start anew with --out ANOTHER, or "
-                f"score what it has with `footnote evaluate --out {folder}`"
-            )
-        new["settings"]["models"] = list(dict.fromkeys([*old["settings"]["models"], *new["settings"]["models"]]))
+    old = read(folder)
+    if not old:
+        return
+    if changed := differing(old["hashes"], new["hashes"]):
+        raise FootnoteError(
+            f"{folder} was begun with another state of: {', '.join(changed)}; start anew with --out ANOTHER, or "
+            f"score what it has with `footnote evaluate --out {folder}`"
+        )
+    was, now = old["settings"], new["settings"]
+    more = (now["limit"] or math.inf) > (was.get("limit") or math.inf)
+    if other := [name for name in SAME if was.get(name) != now[name] and not (name == "limit" and more)]:
+        begun, given = (" ".join(_option(name, of.get(name)) for name in other) for of in (was, now))
+        same = " ".join(filter(None, (_option(name, was.get(name), "") for name in SAME)))
+        raise FootnoteError(
+            f"{folder} was begun with {begun}, not {given}: `footnote evaluate {shlex.quote(str(asked))} {same} "
+            f"--out {folder}` goes on, --out ANOTHER starts anew"
+        )
+    now["models"] = list(dict.fromkeys([*was["models"], *now["models"]]))
+    now["no_recipe"] = was.get("no_recipe", False) and now["no_recipe"]
+
+
+def _option(name: str, value: object, absent: str = "no ") -> str:
+    """A setting as it is typed; where it was not given, `absent` and its name, or nothing."""
+    option = "--" + name.replace("_", "-")
+    if value in (None, False):
+        return absent + option if absent else ""
+    return option if value is True else f"{option} {value}"
 
 
 def write(folder: Path, record: Record) -> None:
@@ -197,7 +473,7 @@ def _digest(lines: Iterable[str]) -> str:
 
 # A run in MLflow: its parameters, its scores, its report. Only where MLflow is installed and asked for.
 #
-# pip install 'footnote[tracking]'
+# pip install 'footnote[mlflow]'
 # footnote evaluate … --mlflow                     into the folder mlruns/, or where MLFLOW_TRACKING_URI says
 # footnote evaluate … --mlflow http://localhost:5000
 
@@ -214,7 +490,7 @@ def track(folder: Path, scores: Mapping[str, Any], uri: str = "") -> str:
     try:
         import mlflow
     except ImportError:
-        raise FootnoteError("--mlflow needs MLflow: pip install 'footnote[tracking]', or leave it out") from None
+        raise FootnoteError("--mlflow needs MLflow: pip install 'footnote[mlflow]', or leave it out") from None
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     try:
         mlflow.set_tracking_uri(uri)
@@ -258,287 +534,6 @@ def measures(system: Mapping[str, Any]) -> dict[str, float]:
 def _name(name: str) -> str:
     """What MLflow takes as a name."""
     return re.sub(r"[^\w\-. ]", "-", name)
-
-
-MISSING_SHOWN = 3
-CHANGES_SHOWN = 20
-SERVER_WORKERS = 4
-
-
-def evaluate(args: Namespace) -> int:
-    args.out = args.out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M")
-    finished = _generate(args) if args.questions else True
-    return _report(args) if finished else max(1, _report(args))
-
-
-def _generate(args: Namespace) -> bool:
-    """Ask what has not been asked yet; False where something is left."""
-    from ingest.library import Library
-    from ingest.writing import mend_beside
-
-    args.models = args.models or ["quotes"]
-    chosen = questions.read(args.questions, args.split)[: args.limit]
-    library = Library(args.library, say, mend_beside)
-    chosen = _placed(library, chosen)
-    kept = make(library, args.questions, _settings(args))
-    check(args.out, kept)
-    assistants = {name: _assistant(library, name, args) for name in args.models}
-    left = {name: _unanswered(args.out, name, chosen) for name in args.models}
-    if not _agreed(args, assistants, left):
-        raise FootnoteError(
-            "not begun: the price was not agreed to; --yes goes ahead without asking, --limit N asks less"
-        )
-    write(args.out, kept)
-    log = Log(args.out / predictions.FILE)
-    try:
-        outcomes = [_ask(args, assistants[name], name, left[name], log) for name in args.models]
-        if not args.no_recipe:
-            _recipe(args, library, chosen, log)
-    finally:
-        log.close()
-    return not any(o.left_out or o.failed for o in outcomes)
-
-
-def _assistant(library: Library, name: str, args: Namespace) -> Assistant:
-    from assistant.answer import Assistant
-
-    assistant = Assistant(library, name, rerank=not args.no_rerank)
-    writer = assistant.writer  # what it lacks is said now and not with every question; so is a key below
-    if is_claude(name):
-        writer.client()  # type: ignore[attr-defined]
-    return assistant
-
-
-def _placed(library: Library, chosen: Sequence[Question]) -> list[Question]:
-    """With the evidence found in the library, which must be the one that the questions are about."""
-    placed, missing = questions.place(chosen, [d.path for d in library.documents()], library.text)
-    for line in missing[:MISSING_SHOWN]:
-        say(f"evidence not found: {line}")
-    if len(missing) > MISSING_SHOWN:
-        say(f"and {len(missing) - MISSING_SHOWN} more pieces of evidence that are not in the library")
-    wanted = [e for q in placed for e in q.evidence]
-    if wanted and not any(e.start >= 0 for e in wanted):
-        raise FootnoteError(
-            f"nothing that the questions rest on is in the library at {library.place} (it lacks {wanted[0].document}): "
-            f"ingest the documents that the questions are about, or name their library with --library DIR"
-        )
-    return placed
-
-
-def _settings(args: Namespace) -> dict[str, object]:
-    names = ("questions", "library", "split", "limit", "models", "no_rerank", "no_recipe")
-    return {name: str(v) if isinstance(v := getattr(args, name), Path) else v for name in names}
-
-
-def _unanswered(out: Path, model: str, chosen: Sequence[Question]) -> list[Question]:
-    done = {p.question.id for p in predictions.read(out / predictions.FILE) if p.model == model and not p.failed}
-    return [question for question in chosen if question.id not in done]
-
-
-def _agreed(args: Namespace, assistants: dict[str, Assistant], left: dict[str, list[Question]]) -> bool:
-    """Whether the price of what is left to ask is agreed to; what costs nothing needs no asking."""
-    dollars = sum(estimate(assistants[name], name, left[name], batch=args.batch) for name in args.models)
-    return agreed(dollars, f"{sum(map(len, left.values()))} questions", args)
-
-
-def agreed(dollars: float, what: str, args: Namespace) -> bool:
-    if not dollars or args.yes:
-        return True
-    limit = f", at most ${args.budget:.2f}" if args.budget is not None else ""
-    line = f"{what}: about ${dollars:.2f}{limit}."
-    if not sys.stdin.isatty():
-        raise FootnoteError(f"{line} Nobody is there to agree to it: add --yes to go ahead")
-    say(f"{line} Go ahead? [y/N]")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _ask(args: Namespace, assistant: Assistant, name: str, left: Sequence[Question], log: Log) -> predictions.Outcome:
-    spent = sum(predictions.cost(p) for p in predictions.read(args.out / predictions.FILE))
-    budget = None if args.budget is None else args.budget - spent
-    workers, bar = args.workers or (SERVER_WORKERS if is_claude(name) or name.startswith("http") else 1), Bar()
-    writer = assistant.writer
-    if args.batch and is_claude(name):
-        outcome = generate_batch(assistant, name, left, log, args.out, say)
-    elif workers > 1 and isinstance(writer, WritesMany):
-        outcome = generate_together(assistant, writer, name, left, log, size=workers, tell=bar)
-    else:
-        predict = predictions.predictor(assistant, name)
-        outcome = predictions.generate(predict, name, left, log, workers=workers, budget=budget, tell=bar)
-    if outcome.asked:
-        price = f", ${outcome.dollars:.2f}" if outcome.dollars else ""
-        say(f"{name}: {outcome.asked} questions in {outcome.seconds:.1f} s{price}")
-    if outcome.failed:
-        say(f"{name}: {outcome.failed} answers failed; the same command asks them again")
-    if outcome.left_out:
-        say(f"{name}: {outcome.left_out} questions not asked, the budget is spent; a larger --budget goes on from here")
-    return outcome
-
-
-def _recipe(args: Namespace, library: Library, chosen: Sequence[Question], log: Log) -> None:
-    """The floor of retrieval, with the library's own embedding model."""
-    from assistant.evaluation.score import recipe
-    from ingest.embed import embedder
-
-    if left := _unanswered(args.out, RECIPE, chosen):
-        started = time.perf_counter()
-        predictions.generate(recipe(library, embedder(library.meta("embedder_name") or None)), RECIPE, left, log)
-        say(f"{RECIPE}: {len(left)} questions in {time.perf_counter() - started:.1f} s, embedding included")
-
-
-def _report(args: Namespace) -> int:
-    """Score what is there; 1 where `--must-hold` does not."""
-    found = predictions.read(args.out / predictions.FILE)
-    if not found:
-        raise FootnoteError(f"no run at {args.out}: make one with `footnote evaluate QUESTIONS --out {args.out}`")
-    kept = read(args.out)
-    judged, agreement = _judged(args, found)
-    scored = score.summarise(found, judged)
-    comparisons = score.between(scored)
-    if args.against:
-        before = score.summarise(predictions.read(args.against / predictions.FILE))
-        comparisons = [*score.against(before, scored, str(args.against)), *comparisons]
-    made = Report(scored, kept, comparisons, agreement, _notes(args, kept, found))
-    value = report.write_report(args.out, made)
-    if args.mlflow is not None:
-        say(track(args.out, value, args.mlflow))
-    put(json.dumps(value, ensure_ascii=False, indent=1) if args.json else report.in_brief(made))
-    say(f"{args.out / report.PAGE} has pictures, the worst questions and what was missed")
-    return _held(comparisons if args.must_hold else [], str(args.against), scored)
-
-
-def _judged(
-    args: Namespace, found: Sequence[Prediction]
-) -> tuple[Mapping[second_opinion.Key, Measures], list[list[str]]]:
-    if args.judge:
-        second_opinion.run(args.judge, found, args.out, lambda dollars, what: agreed(dollars, what, args), say)
-    verdicts = second_opinion.read(args.out)
-    return second_opinion.measures(verdicts, found), second_opinion.agreement(verdicts, found)
-
-
-def _notes(args: Namespace, kept: Record, found: Sequence[Prediction]) -> list[str]:
-    notes = []
-    if failed := sum(p.failed for p in found):
-        notes.append(f"{failed} answers failed and are left out of the scores; the same command asks them again.")
-    if args.against and (changed := differing(read(args.against).get("hashes", {}), kept.get("hashes", {}))):
-        notes.append(f"Since {args.against} these have changed: {', '.join(changed)}.")
-    return notes
-
-
-def _held(comparisons: Sequence[score.Comparison], label: str, scored: score.Summary) -> int:
-    fallen = [f"{c.after}: {name}" for c in comparisons if c.before.endswith(f" in {label}") for name in c.fallen]
-    for line in fallen:
-        say(f"did not hold: {line} is worse than in {label}, beyond its interval")
-    return 1 if fallen else 0
-
-
-def replay(args: Namespace) -> int:
-    """Make a run again from its record, elsewhere, and say what is not the same: 0 if nothing is."""
-    kept, before = read(args.replay), predictions.read(args.replay / predictions.FILE)
-    if not kept or not before:
-        raise FootnoteError(f"no run at {args.replay}: --replay takes the folder that `footnote evaluate --out` made")
-    with tempfile.TemporaryDirectory() as folder:
-        again = Namespace(**{**vars(args), **kept["settings"], "out": args.out or Path(folder)})
-        again.questions, again.library = Path(again.questions), Path(again.library)
-        _generate(again)
-        after = predictions.read(again.out / predictions.FILE)
-        hashes = read(again.out)["hashes"]
-    changed = [f"the {name} changed" for name in differing(kept["hashes"], hashes)]
-    lines = changed_answers(before, after)
-    for line in [*changed, *lines[:CHANGES_SHOWN]]:
-        put(line)
-    if len(lines) > CHANGES_SHOWN:
-        put(f"and {len(lines) - CHANGES_SHOWN} more")
-    put("identical" if not lines else f"{len(lines)} of {len(after)} answers are not the same")
-    return 1 if lines else 0
-
-
-# `footnote evaluate`: generate, then score, then report.
-#
-# footnote evaluate corpus/questions.jsonl --model quotes --split test --out runs/today
-# footnote evaluate --out runs/today                          score again what is there; no model is asked
-# footnote evaluate corpus/questions.jsonl --out runs/now --against runs/today --must-hold
-
-
-def add_arguments(parser: ArgumentParser, library: ArgumentParser) -> None:
-    """`library` is the parser that knows `--library`."""
-    add = parser.add_argument
-    add("--library", default=library.get_default("library"), metavar="DIR", help="the library (default: %(default)s)")
-    add(
-        "questions",
-        nargs="?",
-        type=Path,
-        metavar="QUESTIONS",
-        help="a question set; without one, --out is scored again",
-    )
-    add("--model", dest="models", action="append", default=[], metavar="NAME", help="as `ask` takes it; repeatable")
-    add("--out", type=Path, metavar="DIR", help="the run's folder; a run that was stopped goes on (default: runs/DATE)")
-    add("--split", default="all", help="fit, test or all (default: %(default)s)")
-    add("--limit", type=int, metavar="N", help="the first N questions")
-    add(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="questions at once (default: 4 for a server, else 1); llama answers them as one batch",
-    )
-    add("--no-rerank", action="store_true", help="do without the reranker")
-    add("--no-recipe", action="store_true", help="do without the recipe, the floor of retrieval that has to embed")
-    paid = parser.add_argument_group("what costs money")
-    paid.add_argument("--yes", action="store_true", help="do not ask before a run that costs money")
-    paid.add_argument("--budget", type=float, metavar="DOLLARS", help="begin no more questions once this is spent")
-    paid.add_argument(
-        "--batch", action="store_true", help="Claude through message batches: half the price, up to a day"
-    )
-    paid.add_argument("--judge", metavar="NAME", help="have claude or claude:NAME judge the answers too")
-    then = parser.add_argument_group("comparing and keeping")
-    then.add_argument("--against", type=Path, metavar="RUN", help="compare with an earlier run's folder")
-    then.add_argument("--must-hold", action="store_true", help="exit 1 if a score fell beyond its interval")
-    then.add_argument("--replay", type=Path, metavar="RUN", help="make a run again and say what is not the same")
-    then.add_argument("--mlflow", nargs="?", const="", metavar="URI", help="log the run to MLflow")
-    then.add_argument("--json", action="store_true", help="scores.json on standard output")
-    other = parser.add_argument_group("instead of a question set")
-    other.add_argument("--convert", type=Path, metavar="SOURCE", help="a BEIR folder or a SQuAD file, into --out")
-    other.add_argument("--log", type=Path, metavar="FILE", help="report on the questions that were logged in real use")
-    other.add_argument("--domain-check", action="store_true", help="what local models know without any guide")
-    parser.set_defaults(run=run, parser=parser)
-
-
-def run(args: Namespace) -> int:
-    """Exit status 0, 1 where something did not hold or was not finished, 2 for options that do not go together."""
-    if args.domain_check:
-        import_module("finetune.merge").domain_check(args.models, args.out)  # by name: finetune leans on this package
-        if not args.questions:
-            return 0
-    _check(args)
-    if args.convert:
-        from assistant.evaluation.questions import convert
-
-        return convert(args.convert, args.out)
-    if args.log:
-        return report_log(args.log, args.out)
-    if args.replay:
-        return replay(args)
-
-    return evaluate(args)
-
-
-def _check(args: Namespace) -> None:
-    wrong = args.parser.error
-    ways = [name for name in ("questions", "convert", "log", "replay") if getattr(args, name)]
-    if len(ways) > 1:
-        wrong(f"{' and '.join(ways)} are different things to do: give one of them")
-    if not ways and not args.out:
-        wrong("give a question set, or the --out of a run to score again")
-    if args.convert and not args.out:
-        wrong("--convert needs --out, the folder to put documents and questions into")
-    if args.must_hold and not args.against:
-        wrong("--must-hold needs --against RUN")
-    for name in ("limit", "workers"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            wrong(f"--{name} must be 1 or more")
-    if args.against and not (args.against / "predictions.jsonl").is_file():
-        raise FootnoteError(
-            f"no run at {args.against}: make one with `footnote evaluate QUESTIONS --out {args.against}`"
-        )
 
 
 # What the log of real use says.

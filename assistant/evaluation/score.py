@@ -1,4 +1,7 @@
-"""What one prediction is worth, from the prediction alone. NaN where a measure does not apply to the question."""
+"""Predictions become scores: what each is worth, what floors would have made of it, how sure all that is, what changed.
+
+The parts in order: intervals, all scores that there are, one prediction, the floors, a run, two runs, reliability.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,10 @@ from assistant.records import Answer, Footnote, Passage, Sentence
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Values = NDArray[np.float64]
     from ingest.embed import Embedder
     from ingest.library import Library
 
-    Points = NDArray[np.float64]
+    Values = NDArray[np.float64]
 
 
 # How sure a score is: bootstrap intervals and paired differences. Seeded, so that scoring again gives the same.
@@ -175,7 +177,7 @@ HITS = (1, 5, 10)
 
 METRICS: tuple[Metric, ...] = (
     *(Metric(f"all_facts_{n}", f"All facts within {n:,} characters of passages", "retrieval") for n in WITHIN),
-    *(Metric(f"facts_{n}", f"Facts within {n:,} characters, share", "retrieval") for n in WITHIN),
+    *(Metric(f"facts_{n}", f"Facts within {n:,} characters, mean share", "retrieval") for n in WITHIN),
     *(
         Metric(
             f"hit_{n}",
@@ -186,19 +188,20 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("mrr", "Reciprocal rank of the evidence", "retrieval", unit="number"),
     Metric("ndcg_10", "nDCG@10", "retrieval", unit="number"),
-    Metric("all_facts", "All facts in the answer", "answers"),
-    Metric("facts_recalled", "Facts in the answer, share", "answers"),
-    Metric("facts_in_text", "Facts in its text without quotes, share", "answers"),
+    Metric("all_facts", "All facts in the answer, share of the questions", "answers"),
+    Metric("facts_recalled", "Facts in the answer, mean share of a question's", "answers"),
+    Metric("facts_in_text", "Facts in its text without quotes, mean share", "answers"),
     Metric("conflicts_shown", "Conflicts shown with all their figures", "answers"),
     Metric("sentences_supported", "Sentences supported", "answers"),
     Metric("footnote_precision", "Footnotes on the evidence", "answers"),
     Metric("footnote_recall", "Evidence that has a footnote", "answers"),
-    Metric("invalid_footnotes", "Invalid footnotes, number in all", "answers", -1, "number"),
+    Metric("footnotes", "Footnotes written, number in all", "answers", 0, "number"),
+    Metric("invalid_footnotes", "Footnotes written that point nowhere, number in all", "answers", -1, "number"),
     Metric("sentences", "Sentences an answer", "answers", 0, "number"),
     Metric("words", "Words an answer", "answers", 0, "number"),
     Metric("false_answers", "False answers (of questions not in the guides)", "decision", -1),
     Metric("false_answers_near", "False answers to near misses", "decision", -1),
-    Metric("false_refusals", "False refusals (of questions that are)", "decision", -1),
+    Metric("false_refusals", "False refusals (of questions that are in them)", "decision", -1),
     Metric("first_word", "Time to first word, median", "cost", -1, "seconds", "p50"),
     Metric("total", "Time to the end, median", "cost", -1, "seconds", "p50"),
     Metric("total_p95", "Time to the end, 95th percentile", "cost", -1, "seconds", "p95", "total"),
@@ -227,6 +230,8 @@ def shown(value: float, unit: Unit) -> str:
     digits = 0 if abs(value) >= 100 or value == 0 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:.{digits}f}"
 
+
+# What one prediction is worth, from the prediction alone. NaN where a measure does not apply to the question.
 
 NAN = math.nan
 DEEP = 10  # how far down MRR and nDCG look
@@ -356,7 +361,8 @@ def _answer(prediction: Prediction, answer: Answer) -> dict[str, float]:
         if notes:
             wanted = [*question.evidence, *question.also]
             found["footnote_precision"] = _share([any(_on(note, one) for one in wanted) for note in notes])
-    found["invalid_footnotes"] = float(prediction.invalid)
+    if prediction.cited is not None:
+        found |= {"footnotes": float(prediction.cited), "invalid_footnotes": float(prediction.invalid)}
     if prediction.answered:
         found["sentences_supported"] = _share([sentence.supported for sentence in answer.sentences])
         found["sentences"] = float(len(answer.sentences))
@@ -405,24 +411,29 @@ def _pattern(fact: str) -> re.Pattern[str]:
 
 # What any system has to beat: the guides' own recipe for retrieval, the top passage as the answer, always, never.
 
-RECIPE = "recipe"
+RECIPE, RECIPE_MMR = "recipe", "recipe (MMR)"
+RECIPES = (RECIPE, RECIPE_MMR)  # which search for themselves
 TOP, ALWAYS, NEVER = "top passage", "always answer", "never answer"
 WHAT = {
-    RECIPE: "the guides' own way to search: 500/50 characters, the same embedding, MMR (λ 0.5) of 5 out of 20",
-    TOP: "the best passage as the answer, where the first model answers",
+    RECIPE: "the guides' own way to search, by similarity: chunks of 500/50 characters, the same embedding, as many as "
+    "are looked at",
+    RECIPE_MMR: "the same chunks by MMR (λ 0.5), 5 out of 20 as the guides have it, which is 2,500 characters at most",
+    TOP: "the best passage as the answer, where its own score says that it more likely than not holds it",
     ALWAYS: "the best passage as the answer, to every question",
     NEVER: "nothing is answered",
 }
 
 CHARACTERS, SHARED = 500, 50  # of a chunk, and of it with the next
+DEPTH = 20  # chunks by similarity: enough for 5,000 characters
 FOUND, FETCHED, DIVERSITY = 5, 20, 0.5  # k, fetch_k and lambda_mult of the maximal marginal relevance
+LIKELY = 0.5  # a passage's score is the chance that it holds the answer
 
 
 def answer_floors(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """The three that need no search of their own, made from one model's predictions."""
+    """The three that need no search of their own: they take what one model's search found, never what it decided."""
     tried = [p for p in predictions if p.answer is not None and not p.failed]
     return [
-        *(_with(p, TOP, p.answered) for p in tried),
+        *(_with(p, TOP, p.confidence >= LIKELY) for p in tried),
         *(_with(p, ALWAYS, True) for p in tried),
         *(_with(p, NEVER, False) for p in tried),
     ]
@@ -434,29 +445,39 @@ def _with(prediction: Prediction, name: str, answered: bool) -> Prediction:
     answer = Answer(
         prediction.question.question, "answered" if found else "not_in_guides", sentences, prediction.retrieved, name
     )
-    return replace(prediction, model=name, answer=answer, first_word=None, invalid=0)
+    return replace(prediction, model=name, answer=answer, first_word=None, cited=None, invalid=0)
 
 
 def _whole(passage: Passage) -> Footnote:
     return Footnote(passage.document, passage.title, passage.section, passage.start, passage.end, passage.text)
 
 
-def recipe(library: Library, embedder: Embedder) -> Callable[[Question], Prediction]:
-    """The guides' recipe over the library's documents. The history goes in front of the question, as it would there."""
+def recipes(library: Library, embedder: Embedder) -> dict[str, Callable[[Question], Prediction]]:
+    """The guides' recipe over the library's documents, by similarity and by MMR. The history goes in front of the
+    question, as it would there."""
     from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
     chunks = [piece for stored in library.documents() for piece in split(stored.path, stored.title, library)]
     vectors = embedder.embed([chunk.text for chunk in chunks])
 
-    def ask(question: Question) -> Prediction:
+    def near(question: Question, n: int) -> tuple[Values, Values, NDArray[np.int64]]:
         vector = embedder.embed([" ".join([*question.history, question.question])])[0]
-        cosines = vectors @ vector
-        near = np.argsort(-cosines, kind="stable")[:FETCHED]
-        chosen = maximal_marginal_relevance(vector, list(vectors[near]), lambda_mult=DIVERSITY, k=FOUND)
-        found = (int(near[i]) for i in chosen)
-        return Prediction(RECIPE, question, tuple(replace(chunks[i], score=float(cosines[i])) for i in found))
+        cosines = np.asarray(vectors @ vector, dtype=np.float64)
+        return np.asarray(vector, dtype=np.float64), cosines, np.argsort(-cosines, kind="stable")[:n]
 
-    return ask
+    def found(name: str, question: Question, places: Sequence[int], cosines: Values) -> Prediction:
+        return Prediction(name, question, tuple(replace(chunks[i], score=float(cosines[i])) for i in places))
+
+    def by_similarity(question: Question) -> Prediction:
+        _, cosines, places = near(question, DEPTH)
+        return found(RECIPE, question, places.tolist(), cosines)
+
+    def by_mmr(question: Question) -> Prediction:
+        vector, cosines, places = near(question, FETCHED)
+        chosen = maximal_marginal_relevance(vector, list(vectors[places]), lambda_mult=DIVERSITY, k=FOUND)
+        return found(RECIPE_MMR, question, [int(places[i]) for i in chosen], cosines)
+
+    return {RECIPE: by_similarity, RECIPE_MMR: by_mmr}
 
 
 def split(path: str, title: str, library: Library) -> list[Passage]:
@@ -522,19 +543,19 @@ def summarise(predictions: Sequence[Prediction], judged: Mapping[tuple[str, str]
     """All scores. `judged` are the measures of a judge, by model and question."""
     found = by_model(predictions)
     models = [name for name in found if name not in WHAT]
-    floors = ([RECIPE] if RECIPE in found else []) + list(WHAT)[1:]
+    floors = [name for name in WHAT if name in found or name not in RECIPES]
     if models:
         found |= by_model(answer_floors(found[models[0]]))
     verdicts = judged or {}
     rows = {name: [_scored(p, verdicts.get(p.key, {})) for p in found.get(name, [])] for name in [*models, *floors]}
-    kinds = Counter(p.question.kind for p in found[models[0] if models else RECIPE])
+    kinds = Counter(p.question.kind for p in found[models[0] if models else next(iter(found))])
     present = [name for name in rows if rows[name]]
     return Summary([_system(name, place, rows[name]) for place, name in enumerate(present)], dict(kinds))
 
 
 def _scored(prediction: Prediction, judged: Measures) -> Scored:
     measures = {**measure(prediction), **judged}
-    if prediction.model in WHAT and prediction.model != RECIPE:  # these floors search as the model does
+    if prediction.model in WHAT and prediction.model not in RECIPES:  # these floors search as the model does
         measures = {name: value for name, value in measures.items() if name not in _RETRIEVAL}
     return Scored(prediction, measures, cause(prediction, measures))
 
@@ -561,21 +582,20 @@ def _system(name: str, place: int, rows: Sequence[Scored]) -> System:
     )
 
 
-def columns(rows: Sequence[Scored]) -> dict[str, NDArray[np.float64]]:
+def columns(rows: Sequence[Scored]) -> dict[str, Values]:
     """Every measure as a column, NaN where it does not apply."""
     return {name: np.array([row.measures.get(name, NAN) for row in rows], dtype=np.float64) for name in MEASURES}
 
 
-def _scores(table: Mapping[str, NDArray[np.float64]]) -> dict[str, Score]:
+def _scores(table: Mapping[str, Values]) -> dict[str, Score]:
     scores = {m.name: score(table[m.measure], m.statistic, rate=m.unit == "share") for m in METRICS}
     return {name: found for name, found in scores.items() if found.n}
 
 
-def _counted(table: Mapping[str, NDArray[np.float64]]) -> dict[str, Score]:
-    """Invalid footnotes are counted, not averaged: there must be none."""
-    values = table["invalid_footnotes"]
-    n, count = int((~np.isnan(values)).sum()), float(np.nansum(values))
-    return {"invalid_footnotes": Score(count, count, count, n)} if n else {}
+def _counted(table: Mapping[str, Values]) -> dict[str, Score]:
+    """Footnotes are counted, not averaged: of those that point nowhere there should be none."""
+    counts = {name: table[name][~np.isnan(table[name])] for name in ("footnotes", "invalid_footnotes")}
+    return {name: Score(float(v.sum()), float(v.sum()), float(v.sum()), len(v)) for name, v in counts.items() if len(v)}
 
 
 def to_json(summary: Summary, **more: Any) -> dict[str, Any]:
@@ -749,14 +769,14 @@ def curve(predictions: Sequence[Prediction]) -> Curve | None:
     )
 
 
-def _share_above(values: Points, thresholds: Points) -> Points:
+def _share_above(values: Values, thresholds: Values) -> Values:
     return np.asarray(1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values))
 
 
-def _risk_at(held: Points, absent: Points, coverage: float) -> Score:
+def _risk_at(held: Values, absent: Values, coverage: float) -> Score:
     """The risk at the threshold that answers this share of the answerable; the threshold is drawn anew each time."""
 
-    def risk(held: Points, absent: Points) -> float:
+    def risk(held: Values, absent: Values) -> float:
         threshold = np.sort(held)[::-1][max(0, int(np.ceil(coverage * len(held))) - 1)]
         return float((absent >= threshold).mean())
 
@@ -776,11 +796,16 @@ def reliability(predictions: Sequence[Prediction]) -> Reliability | None:
     if not pairs:
         return None
     scores, holds = np.array([s for s, _ in pairs]), np.array([h for _, h in pairs], dtype=float)
-    places = np.clip((scores * BINS).astype(int), 0, BINS - 1)
+    return calibrated(scores, holds)
+
+
+def calibrated(chances: Values, holds: Values) -> Reliability:
+    """What was said beside what came true (1 or 0), in bands of a tenth."""
+    places = np.clip((chances * BINS).astype(int), 0, BINS - 1)
     bins = []
     for i in np.unique(places):
         inside = places == i
         n, hits = int(inside.sum()), int(holds[inside].sum())
-        bins.append(Bin(float(scores[inside].mean()), hits / n, *wilson(hits, n), n))
-    error = sum(abs(b.score - b.share) * b.n for b in bins) / len(pairs)
-    return Reliability(tuple(bins), error, float(((scores - holds) ** 2).mean()))
+        bins.append(Bin(float(chances[inside].mean()), hits / n, *wilson(hits, n), n))
+    error = sum(abs(b.score - b.share) * b.n for b in bins) / len(chances)
+    return Reliability(tuple(bins), error, float(((chances - holds) ** 2).mean()))

@@ -62,6 +62,15 @@ class Chat:
         yield from marks.finish()
         yield _stop(reason, text, usage, detail, fitted.cut)
 
+    def reply(self, system: str, text: str) -> str:
+        """What the model says to something else than a `Request`, such as an answer that it is to judge."""
+        if not self._asked:
+            self._ask_for_model()
+        try:
+            return str(self._client().invoke([("system", system), ("user", text)]).text)
+        except Exception as error:  # as in `write`
+            raise WriterError(self._explained(error)) from error
+
     def _client(self) -> Any:
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr

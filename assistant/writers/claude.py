@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
 from typing import Any, Literal
 
 from assistant.prompts import CLAUDE_SYSTEM, claude_messages, is_not_in_guides, numbered, recent
@@ -245,3 +247,64 @@ def _is_too_long(status: int, said: str) -> bool:
 
 def _line(said: object) -> str:
     return neutralise(" ".join(str(said).split()))[:200]
+
+
+# Message batches: half the price, an answer within a day.
+
+BATCHES = "batches.json"
+HALF = 0.5  # what a batch costs of the price
+POLL = 30.0  # seconds
+
+
+class Batch:
+    """One batch, whose id is kept in the folder as soon as it is known: whoever was stopped while it waited goes on
+    waiting for the same one and pays nothing twice. `key` tells it from others that are kept there."""
+
+    def __init__(self, client: Any, folder: Path, key: str, say: Callable[[str], None]) -> None:
+        self._client, self._file, self._key, self._say = client, folder / BATCHES, key, say
+
+    @property
+    def id(self) -> str:
+        """Of the batch that waits; empty where none does."""
+        return self._kept().get(self._key, "")
+
+    def send(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        """Each request by the id that its result comes back under: at most 64 letters, digits, - and _."""
+        requests = [{"custom_id": name, "params": body} for name, body in bodies.items()]
+        batch = _told(lambda: self._client.messages.batches.create(requests=requests))
+        self._keep({**self._kept(), self._key: str(batch.id)})
+        self._say(f"batch {batch.id} of {len(requests)} was sent; it may take a day; stop and go on as you like")
+
+    def results(self, poll: float | None = None) -> dict[str, Any]:
+        """What came of each request, once the batch has ended."""
+        waiting, before = self.id, ""
+        while (batch := _told(lambda: self._client.messages.batches.retrieve(waiting))).processing_status != "ended":
+            counts = batch.request_counts
+            if (line := f"{counts.processing} being answered, {counts.succeeded} done") != before:
+                self._say(f"batch {waiting}: {line}")
+            before = line
+            sleep(POLL if poll is None else poll)
+        results = _told(lambda: list(self._client.messages.batches.results(waiting)))
+        return {each.custom_id: each.result for each in results}
+
+    def forget(self) -> None:
+        self._keep({key: batch for key, batch in self._kept().items() if key != self._key})
+
+    def _kept(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self._file.read_text("utf-8")) if self._file.is_file() else {}
+        return found
+
+    def _keep(self, batches: Mapping[str, str]) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(batches) + "\n", encoding="utf-8")
+
+
+def _told(ask: Callable[[], Any]) -> Any:
+    """What the API says; its errors become one line."""
+    import anthropic
+
+    try:
+        return ask()
+    except anthropic.AnthropicError as error:
+        line = _line(getattr(error, "message", error))
+        raise WriterError(f"the message batch failed: {line}. The same command again goes on from here") from error

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import asyncio
+import json
+import re
+import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
-from assistant import Answer, Assistant
+import assistant
+from assistant import Answer, Assistant, FootnoteError
 from assistant.records import Cite, Passages, Proved, Request, Stop, Text, Written
 from ingest.errors import WriterError
+from ingest.library import create
 from ingest.sync import sync
 
 ASKED = "Who coined the term machine learning?"
@@ -188,3 +196,135 @@ def test_the_assistant_is_a_runnable_with_and_without_history(corpus_library: Pa
     history = ["How do I load Llama in 4 bit for QLoRA?"]
     follow_up = ask.invoke({"question": "Which compute dtype does it use?", "history": history})
     assert "QLoRA" in follow_up.understood
+
+
+def test_a_string_is_one_earlier_question_and_one_document(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+    before = "How do I load Llama in 4 bit for QLoRA?"
+    assert guide.ask("Which compute dtype does it use?", before).understood.startswith(before)
+    found = guide.search("What is overfitting?", documents="guides/nested-circles.md")
+    assert {p.document for p in found} == {"guides/nested-circles.md"}
+    assert found == guide.search("What is overfitting?", documents=["guides/nested-circles.md"])
+    assert guide.search("compute dtype", history=before, kinds="code") == guide.search(
+        "compute dtype", history=[before], kinds=["code"]
+    )
+
+
+def test_an_answer_goes_to_json_and_back_with_all_that_its_passages_know(corpus_library: Path) -> None:
+    answer = Assistant(corpus_library).ask(ASKED)
+    assert answer.passages[0].units
+    again = Answer.from_json(json.loads(json.dumps(answer.to_json())))
+    assert again == answer
+
+
+def test_a_reply_without_a_word_is_a_failure_and_no_refusal(corpus_library: Path) -> None:
+    for said in ([], [Text(" \n")]):
+        answer = asked(corpus_library, *said, Stop())
+        assert answer.status == "failed"
+        assert "empty answer" in answer.detail
+
+
+def test_a_library_in_which_nothing_is_says_so_and_how_to_go_on(tmp_path: Path) -> None:
+    create(tmp_path / "stopped")  # as an ingest that was stopped leaves it
+    (tmp_path / "empty.md").write_text("")
+    sync([tmp_path / "empty.md"], tmp_path / "failed")
+    for place, way in (("stopped", "nothing was ingested into it yet: `footnote ingest"), ("failed", "none of its 1")):
+        guide = Assistant(tmp_path / place)
+        for ask in (guide.ask, guide.search, lambda question, guide=guide: list(guide.stream(question))):
+            with pytest.raises(FootnoteError, match=re.escape(way)):
+                ask("What is overfitting?")  # type: ignore[operator]
+
+
+def test_the_assistant_closes_its_library_behind_itself(corpus_library: Path) -> None:
+    with Assistant(corpus_library) as guide:
+        db = guide.library.db
+        assert guide.search(ASKED, k=1)
+    with pytest.raises(sqlite3.ProgrammingError):
+        db.execute("SELECT 1")
+
+
+def test_asked_from_a_loop_nothing_else_waits_and_the_events_are_the_same(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+
+    async def both() -> tuple[list[type], Answer, int]:
+        beats = 0
+
+        async def beat() -> None:
+            nonlocal beats
+            while True:
+                await asyncio.sleep(0.001)
+                beats += 1
+
+        beating = asyncio.create_task(beat())
+        kinds = [type(event) async for event in guide.astream(ASKED)]
+        answer = await guide.aask(ASKED)
+        beating.cancel()
+        return kinds, answer, beats
+
+    kinds, answer, beats = asyncio.run(both())
+    assert kinds == [type(event) for event in guide.stream(ASKED)]
+    assert answer.sentences == guide.ask(ASKED).sentences
+    assert beats > 3
+
+
+def test_whoever_leaves_a_stream_early_leaves_no_writer_at_work(corpus_library: Path) -> None:
+    closed = threading.Event()
+
+    class Endless(Saying):
+        def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
+            try:
+                while True:
+                    yield Text("word ")
+            finally:
+                closed.set()
+
+    async def leave() -> None:
+        events = Assistant(corpus_library, Endless()).astream(ASKED)
+        async for event in events:
+            if isinstance(event, Written):
+                break
+        await events.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(leave())
+    assert closed.wait(5)
+
+
+def test_the_runnable_streams_what_the_assistant_streams_also_in_a_chain(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+    events = list(guide.as_runnable().stream(ASKED))
+    assert [type(event) for event in events] == [type(event) for event in guide.stream(ASKED)]
+    chain = guide.as_runnable() | RunnableLambda(lambda answer: answer.status)
+    assert chain.invoke(ASKED) == "answered"
+    assert list(chain.stream(ASKED)) == ["answered"]
+    assert asyncio.run(chain.ainvoke(ASKED)) == "answered"
+
+
+def test_the_runnable_takes_langchains_messages_as_history(corpus_library: Path) -> None:
+    writer = Saying(Stop("not_in_guides"))
+    history = [
+        SystemMessage("Be brief."),
+        HumanMessage("How do I load Llama in 4 bit for QLoRA?"),
+        AIMessage("With a BitsAndBytesConfig."),
+        ("human", "Thanks, which GPU?"),
+    ]
+    ask = Assistant(corpus_library, writer).as_runnable()
+    ask.invoke({"question": "Which compute dtype does it use?", "history": history})
+    first, second = writer.requests[0].history
+    assert (first.question, first.answer) == ("How do I load Llama in 4 bit for QLoRA?", "With a BitsAndBytesConfig.")
+    assert (second.question, second.answer) == ("Thanks, which GPU?", "")
+
+
+def test_the_retriever_takes_every_filter_of_search(corpus_library: Path) -> None:
+    guide = Assistant(corpus_library)
+    history = "How do I load Llama in 4 bit for QLoRA?"
+    ours = guide.search("Which compute dtype?", 3, history, documents="guides/*", kinds="code")
+    theirs = guide.as_retriever(3, history=history, documents="guides/*", kinds="code").invoke("Which compute dtype?")
+    assert [d.page_content for d in theirs] == [p.text for p in ours]
+    assert ours != guide.search("Which compute dtype?", 3)
+
+
+def test_all_that_a_caller_meets_can_be_imported_from_the_package() -> None:
+    for name in assistant.__all__:
+        assert getattr(assistant, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        assistant.nothing  # noqa: B018

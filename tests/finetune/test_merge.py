@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assistant.cli import main
-from finetune.merge import Choice, best, check, likelihoods, questions, wilson
+from finetune.merge import Choice, best, check, likelihoods, questions
 from tests.assistant.conftest import tiny_llama
 
 
@@ -54,7 +54,6 @@ def test_random_weights_know_nothing_and_the_interval_says_how_little_is_known(t
     result = check(f"llama:{tiny_llama(tmp_path)}", questions()[:20])
     assert result.correct + len(result.wrong) == 20
     assert result.low < result.correct / 20 < result.high
-    assert wilson(20, 40) == pytest.approx((0.352, 0.648), abs=0.001)
 
 
 def test_evaluate_runs_it_for_each_local_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from assistant.prompts import NOT_IN_GUIDES
 from assistant.records import Turn
+from assistant.writers.claude import BATCHES
 from finetune import ideas
 from finetune.ideas import Idea, Line, Place, prose_ideas
-from finetune.phrasing import FILE, Phrasing, answered, proved, refused, shown, writable, written
+from finetune.phrasing import Phrasing, answered, proved, refused, shown, writable, written
 from ingest.errors import FootnoteError, WriterError
 from tests.assistant.conftest import passage
 from tests.assistant.loopback import Asked, Loopback, Reply, as_json, serving
@@ -245,7 +246,7 @@ def test_the_price_is_said_before_anything_is_sent(server: Loopback, tmp_path: P
 def test_a_run_that_was_stopped_waits_for_the_same_batch(server: Loopback, tmp_path: Path) -> None:
     batches = Batches(server, says("why dropout", "Dropout lowers overfitting [1.1]."))
     first = phrasing(server, tmp_path)([(IDEA, [DROPOUT])])
-    assert json.loads((tmp_path / FILE).read_text())["batch"] == "msgbatch_1"
+    assert list(json.loads((tmp_path / BATCHES).read_text()).values()) == ["msgbatch_1"]
     assert phrasing(server, tmp_path, agreed=False)([(IDEA, [DROPOUT])]) == first
     assert batches.created == 1
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trl
 
+import finetune
 from assistant.prompts import messages
 from assistant.records import Request
 from assistant.writers.llama import DATE, TEMPLATE, encode
@@ -213,13 +216,13 @@ def test_no_data_or_damaged_data(base: Path, data: Path) -> None:
 
 
 def test_too_little_memory_names_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe(base="", data=Path(), out=Path(), batch=4)
-    needed = training(Shape.of(KNOWN["meta-llama/Llama-3.1-8B-Instruct"]), recipe, 2048)
-    monkeypatch.setattr("finetune.recipe._free", lambda gpu: 8e9)
+    chosen = Recipe(base="", data=Path(), out=Path(), batch=4)
+    needed = training(Shape.of(KNOWN["meta-llama/Llama-3.1-8B-Instruct"]), chosen, 2048)
+    monkeypatch.setattr(recipe, "_free", lambda gpu: 8e9)
     with pytest.raises(
         FootnoteError, match=r"free are 8\.0 GB\. Try --batch 1; meta-llama/Llama-3\.2-3B-Instruct would fit"
     ):
-        recipe.enough_memory(needed, recipe, 2048, gpu=True)
+        recipe.enough_memory(needed, chosen, 2048, gpu=True)
 
 
 def test_examples_that_are_too_long_are_neither_cut_nor_dropped() -> None:
@@ -255,3 +258,34 @@ def test_a_merge_does_not_write_over_anything(base: Path, tmp_path: Path) -> Non
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
     with pytest.raises(FootnoteError, match="is not empty: give another --out"):
         merge(tmp_path, base)
+
+
+def test_all_linear_means_every_linear_layer_of_a_block_and_is_the_default(tmp_path: Path) -> None:
+    default = Recipe(base="b", data=tmp_path, out=tmp_path)
+    named = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    assert tuple(default.modules) == named == tuple(LLAMA_8B.matrices)
+    every, two = replace(default, targets=named), replace(default, targets=("q_proj", "v_proj"))
+    assert training(LLAMA_8B, default, 2048) == training(LLAMA_8B, every, 2048)
+    assert training(LLAMA_8B, two, 2048).total < training(LLAMA_8B, default, 2048).total
+    assert two.modules == ["q_proj", "v_proj"]
+
+
+def test_layers_that_there_are_not_are_refused_in_one_line_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(FootnoteError, match="there are no layers w_proj: --targets takes some of all-linear, q_proj,"):
+        training(LLAMA_8B, Recipe(base="b", data=tmp_path, out=tmp_path, targets=("q_proj", "w_proj")), 2048)
+
+
+def test_ollamas_template_writes_what_training_wrote() -> None:
+    told = (Path(finetune.__file__).parent / "README.md").read_text("utf-8")
+    (template,) = re.findall(r'TEMPLATE """(.*?)"""', told, re.DOTALL)
+    loop = re.compile(
+        r'\{\{ range \.Messages \}\}\{\{ if ne \.Role "system" \}\}(.*?)\{\{ end \}\}\{\{ end \}\}', re.DOTALL
+    )
+    (turn,) = loop.findall(template)
+    one = turn.replace("{{ .Role }}", "user").replace("{{ .Content }}", "Why?")
+    by_ollama = loop.sub(lambda match: one, template).replace("{{ .System }}", "Answer.")
+    jinja = (Path(trl.__file__).parent / "chat_templates" / "llama3_1.jinja").read_text("utf-8")
+    tokenizer = with_template(tiny_tokenizer(jinja))
+    asked = [{"role": "system", "content": "Answer."}, {"role": "user", "content": "Why?"}]
+    by_training = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    assert by_training == tokenizer.bos_token + by_ollama  # which llama.cpp puts in front itself

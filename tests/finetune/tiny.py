@@ -166,7 +166,7 @@ def recipe(base: Path, data: Path, out: Path) -> Recipe:
         out=out,
         rank=64,
         alpha=128,
-        targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        targets=("all-linear",),
         dropout=0.0,
         learning_rate=3e-3,
         batch=8,

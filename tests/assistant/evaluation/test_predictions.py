@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +17,11 @@ import pytest
 
 from assistant.answer import Assistant
 from assistant.evaluation import predictions, questions
-from assistant.evaluation.predictions import Log, Outcome, Prediction, Progress, generate, generate_together, predictor
+from assistant.evaluation.predictions import Log, Outcome, Prediction, generate, generate_together, predictor
 from assistant.evaluation.questions import Question
-from assistant.evaluation.run import Bar, agreed
+from assistant.evaluation.score import summarise
 from assistant.records import Cite, Request, Stop, Text
+from assistant.terminal import agreed
 from ingest.errors import WriterError
 from tests.assistant.evaluation.claudes import PRICE, Claude
 from tests.assistant.evaluation.making import Evaluate, answer, many, predicted, write_questions
@@ -60,13 +60,11 @@ def test_every_question_is_asked_once_and_never_more_at_once_than_said(tmp_path:
     assert sorted(p.question.id for p in predictions.read(tmp_path / "p")) == sorted(q.id for q in ASKED)
 
 
-def test_progress_tells_the_time_left_and_what_it_cost(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    asking(tmp_path / "p", costing(0.5), tell=told.append)
-    assert [p.done for p in told] == list(range(1, 21))
-    assert told[9].dollars == pytest.approx(5.0)
-    assert told[9].left > told[18].left >= 0
-    assert told[19].left == 0
+def test_progress_tells_how_much_is_done_and_what_it_cost(tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    asking(tmp_path / "p", costing(0.5), tell=lambda *how_far: told.append(how_far))
+    assert [(done, total) for done, total, _ in told] == [(n, 20) for n in range(1, 21)]
+    assert told[9][2] == "$5.00"
 
 
 @pytest.mark.parametrize(("budget", "asked"), [(0.0, 0), (1.0, 10), (0.95, 9), (100.0, 20)])
@@ -170,20 +168,31 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(small_library: Path, tm
         assert (answer_.status, answer_.sentences) == (other.status, other.sentences)
 
 
-def test_the_bar_is_one_line_on_a_terminal_and_few_lines_elsewhere() -> None:
-    told: list[str] = []
-    bar = Bar(told.append, terminal=True)
-    for done in (1, 2):
-        bar(Progress("claude", done, 2, 65.0, 0.5))
-    assert told[0].startswith("\r")
-    assert "1 of 2, 1:05 left, $0.50" in told[0]
-    assert not told[0].endswith("\n")
-    assert told[1].endswith("\n")
-    quiet: list[str] = []
-    bar = Bar(quiet.append, terminal=False)
-    for done in range(1, 21):
-        bar(Progress("quotes", done, 20, 1.0, 0.0))
-    assert len(quiet) == 1
+class Inventing:
+    """A writer that cites one unit that it was given and some that it was not."""
+
+    name = "inventing"
+
+    def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
+        yield Text("Something.")
+        yield Cite(((0, 0),), ("99.7",))
+        yield Text(" More.")
+        yield Cite((), ("77.1", "1.500"))
+        yield Stop()
+
+
+def test_ids_that_a_writer_invents_are_counted_against_those_it_was_given(
+    small_library: Path, small_questions: Path, tmp_path: Path
+) -> None:
+    asked = questions.read(small_questions)[:3]
+    assistant = Assistant(small_library, Inventing(), rerank=False)
+    log = Log(tmp_path / "p")
+    generate(predictor(assistant, "inventing"), "inventing", asked, log, workers=2)
+    log.close()
+    found = predictions.read(tmp_path / "p")
+    assert [(p.cited, p.invalid) for p in found] == [(4, 3)] * 3
+    scores = summarise(found).models[0].scores
+    assert (scores["footnotes"].value, scores["invalid_footnotes"].value) == (12, 9)
 
 
 Said = list[Text | Cite | Stop]
@@ -213,7 +222,15 @@ class Parrot:
 def outcome(prediction: Prediction) -> tuple[object, ...]:
     said = prediction.answer
     assert said is not None
-    return prediction.key, said.status, said.sentences, said.usage, prediction.retrieved, prediction.invalid
+    return (
+        prediction.key,
+        said.status,
+        said.sentences,
+        said.usage,
+        prediction.retrieved,
+        prediction.cited,
+        prediction.invalid,
+    )
 
 
 def test_written_together_answers_are_those_written_one_by_one(
@@ -279,12 +296,11 @@ def test_consent_is_asked_for_on_a_terminal_and_no_is_no(
         def readline(self) -> str:
             return self.typed
 
-    args = Namespace(yes=False, budget=None)
     for typed, agrees in (("y\n", True), ("\n", False), ("no\n", False)):
         monkeypatch.setattr("sys.stdin", Terminal(typed))
-        assert agreed(2.5, "9 questions", args) is agrees
+        assert agreed("9 questions: about $2.50", yes=False) is agrees
         assert "9 questions: about $2.50. Go ahead?" in capsys.readouterr().err
-    assert agreed(0.0, "9 questions", args)
+    assert agreed("9 questions: about $2.50", yes=True)
     assert capsys.readouterr().err == ""
 
 
@@ -344,8 +360,8 @@ def test_a_run_that_is_stopped_while_it_waits_goes_on_waiting_for_the_same_batch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("assistant.evaluation.predictions.sleep", stop)
-        assert paid(evaluate, tmp_path / "run", "--yes", "--batch") == 1
+        patched.setattr("assistant.writers.claude.sleep", stop)
+        assert paid(evaluate, tmp_path / "run", "--yes", "--batch") == 130
     claude.polls = 1
     assert paid(evaluate, tmp_path / "run", "--yes", "--batch") == 0
     assert len(claude.asked("/messages/batches")) == 1

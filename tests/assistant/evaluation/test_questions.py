@@ -21,6 +21,7 @@ from assistant.evaluation.questions import (
     read,
     read_log,
     same_document,
+    spread,
     write,
 )
 from assistant.evaluation.run import drift
@@ -294,3 +295,14 @@ def test_of_few_questions_no_drift_is_spoken_of() -> None:
 def test_an_empty_log_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--log", str(write_log(tmp_path / "log.jsonl", []))]) == 1
     assert "holds no logged question" in capsys.readouterr().err
+
+
+def test_a_few_questions_are_of_every_kind_and_stay_among_more() -> None:
+    counts = {"fact": 30, "none": 9, "code": 1}
+    asked = [Question(f"{kind}{n}", kind, "?") for kind, many in counts.items() for n in range(many)]
+    few, more = spread(asked, 4), spread(asked, 20)
+    assert {q.kind for q in few} == {"fact", "none", "code"}
+    assert set(few) <= set(more)
+    assert [sum(q.kind == kind for q in more) for kind in counts] == [14, 5, 1]
+    assert more == sorted(more, key=asked.index)
+    assert spread(asked, None) == spread(asked, 99) == asked

@@ -189,7 +189,7 @@ def test_the_command_writes_all_files_and_prints_the_table(
         "predictions.jsonl", "report.html", "report.md", "run.json", "scores.json",
     ]  # fmt: skip
     printed = capsys.readouterr()
-    assert printed.out.startswith("|  | quotes | recipe | top passage |")
+    assert printed.out.startswith("|  | quotes | recipe | recipe (MMR) | top passage |")
     assert "quotes: 8 questions in" in printed.err
     assert "\x1b" not in printed.out
 

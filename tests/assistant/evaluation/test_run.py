@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -36,7 +38,7 @@ def test_a_run_that_got_worse_does_not_hold_and_says_where(tmp_path: Path, capsy
     assert against(bad, good, "--must-hold") == 1
     printed = capsys.readouterr()
     assert "did not hold: quotes: all_facts is worse" in printed.err
-    assert "All facts in the answer: worse" in printed.out
+    assert "All facts in the answer, share of the questions: worse" in printed.out
     assert against(bad, good) == 0  # said, but only held against it if asked to
     changed = json.loads((bad / "scores.json").read_text("utf-8"))["comparisons"][0]["changes"]
     assert {change["way"] for change in changed} == {"worse"}
@@ -98,6 +100,41 @@ def test_a_run_is_not_gone_on_with_after_the_question_set_changed(
     assert evaluate("--out", tmp_path / "run", asking=False) == 0  # what it has can be scored
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "said"),
+    [
+        (("--split", "test"), ("--split", "fit"), "was begun with --split test, not --split fit"),
+        ((), ("--rerank",), "was begun with --no-rerank, not no --no-rerank"),
+        (("--limit", 6), ("--limit", 2), "was begun with --limit 6, not --limit 2"),
+        ((), ("--limit", 2), "was begun with no --limit, not --limit 2"),
+    ],
+)
+def test_a_run_is_not_gone_on_with_by_other_settings_and_says_which_command_does(
+    first: tuple[str, ...],
+    then: tuple[str, ...],
+    said: str,
+    small_library: Path,
+    small_questions: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    command = ["evaluate", str(small_questions), "--library", str(small_library), "--no-recipe", "--out", str(run)]
+    assert main([*command, "--no-rerank", *map(str, first)]) == 0
+    kept, record = (run / predictions.FILE).read_bytes(), (run / "run.json").read_bytes()
+    capsys.readouterr()
+    other = [] if then == ("--rerank",) else ["--no-rerank", *map(str, then)]
+    assert main([*command, *other]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert (run / predictions.FILE).read_bytes() == kept
+    assert (run / "run.json").read_bytes() == record
+    (again,) = re.findall(r"`footnote (evaluate .*?)` goes on, --out ANOTHER starts anew", error)
+    assert main([*shlex.split(again), "--library", str(small_library), "--no-recipe"]) == 0
+    assert (run / predictions.FILE).read_bytes() == kept
+
+
 def test_a_record_says_what_the_run_was_made_of(evaluate: Evaluate, tmp_path: Path) -> None:
     assert evaluate("--out", tmp_path / "run", "--split", "test", "--no-recipe") == 0
     kept = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
@@ -139,6 +176,7 @@ def test_one_piece_of_evidence_that_is_missing_is_said_and_the_rest_is_scored(
         ["q.jsonl", "--must-hold"],
         ["q.jsonl", "--limit", "0"],
         ["q.jsonl", "--replay", "x"],
+        ["q.jsonl", "--model", "clade"],
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(wrong: list[str]) -> None:
@@ -191,7 +229,7 @@ def run(folder: Path) -> Path:
 
 
 def test_a_run_is_in_the_file_store_with_parameters_scores_and_report(tmp_path: Path) -> None:
-    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'footnote[tracking]'")
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'footnote[mlflow]'")
     uri = (tmp_path / "store").as_uri()
     assert main(["evaluate", "--out", str(run(tmp_path / "run")), "--mlflow", uri]) == 0
     mlflow.set_tracking_uri(uri)
@@ -210,5 +248,5 @@ def test_without_mlflow_one_line_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert main(["evaluate", "--out", str(run(tmp_path / "run")), "--mlflow"]) == 1
-    assert "pip install 'footnote[tracking]'" in capsys.readouterr().err
+    assert "pip install 'footnote[mlflow]'" in capsys.readouterr().err
     assert (tmp_path / "run" / "report.html").is_file()  # the run is not lost for it

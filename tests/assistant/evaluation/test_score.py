@@ -18,6 +18,8 @@ from assistant.evaluation.questions import Evidence, Question
 from assistant.evaluation.score import (
     ALWAYS,
     NEVER,
+    RECIPE,
+    RECIPE_MMR,
     TOP,
     answer_floors,
     auc,
@@ -26,7 +28,7 @@ from assistant.evaluation.score import (
     measure,
     ndcg,
     overlap,
-    recipe,
+    recipes,
     score,
     wilson,
 )
@@ -70,6 +72,7 @@ def test_a_rate_of_nothing_out_of_few_still_has_an_interval() -> None:
     assert (found.value, found.low) == (0, 0)
     assert found.high == pytest.approx(0.0964, abs=1e-3)
     assert score(np.ones(36), rate=True).low == pytest.approx(1 - 0.0964, abs=1e-3)
+    assert wilson(20, 40) == pytest.approx((0.352, 0.648), abs=0.001)
     assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)  # as tables have it
 
 
@@ -251,7 +254,7 @@ def test_footnotes_beside_the_evidence_cost_precision_and_missing_ones_recall() 
 def test_support_length_time_and_price_are_taken_from_the_answer() -> None:
     usage = {"dollars": 0.25, "tokens_per_second": 9}
     said = answer(("one two three", ()), ("four", ()), supported=False, seconds={"total": 1.5}, usage=usage)
-    found = measure(predicted(FACT, said, first_word=0.5, invalid=2))
+    found = measure(predicted(FACT, said, first_word=0.5, cited=5, invalid=2))
     assert (found["sentences"], found["words"], found["sentences_supported"]) == (2, 4, 0)
     assert (found["total"], found["first_word"], found["dollars"], found["invalid_footnotes"]) == (1.5, 0.5, 0.25, 2)
     assert found["tokens_per_second"] == 9
@@ -302,8 +305,8 @@ class Bag(Embeddings):
         return self.embed_documents([text])[0]
 
 
-def _recipe() -> Callable[[Question], Prediction]:
-    return recipe(Shelf(), BagOfWords())  # type: ignore[arg-type]
+def _recipe(name: str = RECIPE_MMR) -> Callable[[Question], Prediction]:
+    return recipes(Shelf(), BagOfWords())[name]  # type: ignore[arg-type]
 
 
 def test_the_recipe_finds_what_langchain_finds_by_it() -> None:
@@ -315,6 +318,10 @@ def test_the_recipe_finds_what_langchain_finds_by_it() -> None:
     theirs = store.max_marginal_relevance_search(ASKED, k=5, fetch_k=20, lambda_mult=0.5)
     ours = _recipe()(Question("a", "fact", ASKED))
     assert [p.text for p in ours.retrieved] == [d.page_content for d in theirs]
+    nearest = store.similarity_search(ASKED, k=20)
+    by_similarity = _recipe(RECIPE)(Question("a", "fact", ASKED))
+    assert [p.text for p in by_similarity.retrieved] == [d.page_content for d in nearest]
+    assert sum(len(p.text) for p in by_similarity.retrieved) > 5000  # as far as is looked
 
 
 def test_the_recipes_chunks_are_the_documents_own_words() -> None:
@@ -335,7 +342,15 @@ def test_the_recipe_is_asked_with_the_history_in_front() -> None:
     assert alone.retrieved != after.retrieved
 
 
-def test_floors_answer_where_the_model_does_always_and_never() -> None:
+def test_a_floor_decides_by_its_own_score_whatever_the_model_decided() -> None:
+    asked = Question("a", "fact", "?", facts=("x",))
+    sure, unsure = passage("the x", score=0.9), passage("the x", score=0.2)
+    for said in (answer(("y", ())), refused()):
+        assert answer_floors([predicted(asked, said, sure)])[0].answered
+        assert not answer_floors([predicted(asked, said, unsure)])[0].answered
+
+
+def test_floors_answer_where_their_best_passage_is_likely_always_and_never() -> None:
     found = {(p.model, p.question.id): measure(p) for p in answer_floors(many(8))}
     assert [found[name, "q3"]["false_answers"] for name in (TOP, ALWAYS, NEVER)] == [1, 1, 0]
     assert [found[name, "q7"]["false_answers"] for name in (TOP, ALWAYS, NEVER)] == [0, 1, 0]

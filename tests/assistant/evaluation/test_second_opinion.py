@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from assistant.evaluation import predictions, second_opinion
 from assistant.evaluation.questions import Question
 from assistant.evaluation.second_opinion import Verdict
+from ingest.errors import WriterError
 from tests.assistant.evaluation.claudes import PRICE, Claude
 from tests.assistant.evaluation.making import Evaluate, answer, evidence, many, note, predicted
+from tests.assistant.loopback import Asked, Loopback, Reply, as_json
 
 RIGHT = Question("a", "fact", "?", facts=("12",), evidence=(evidence(0, 9, quote="12 it is"),))
 GOOD = answer(("12.", (note(0, 9, quote="12 it is"),)), ("So.", ()))
@@ -82,3 +85,32 @@ def test_a_judge_that_there_is_not_is_one_line(
     capsys.readouterr()
     assert evaluate("--out", tmp_path / "run", "--judge", "gpt", asking=False) == 1
     assert "there is no judge 'gpt'" in capsys.readouterr().err
+
+
+def test_any_chat_server_can_judge(loopback: Loopback, tmp_path: Path) -> None:
+    replies = [
+        'Here: {"correct": true, "unsupported": [2, 9], "reason": "why"}',
+        '{"correct": "yes", "unsupported": [], "reason": ""}',
+    ]
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/models"):
+            model = {"id": "tiny", "object": "model", "created": 0, "owned_by": "x"}
+            return as_json({"object": "list", "data": [model]})
+        message = {"role": "assistant", "content": replies.pop(0)}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return as_json({"id": "1", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice]})
+
+    loopback.answer = answer
+    said, other = predicted(RIGHT, GOOD), predicted(replace(RIGHT, id="b"), GOOD)
+
+    def agreed(dollars: float, what: str) -> bool:
+        return dollars == 0
+
+    with pytest.raises(WriterError, match="gave no verdict") as error:
+        second_opinion.run(f"{loopback.url}/v1", [said, other], tmp_path, agreed, lambda line: None)
+    assert "\n" not in str(error.value)
+    assert second_opinion.read(tmp_path) == [Verdict("m", "a", True, (2,), "why", 0.0)]
+    system, user = loopback.asked[-1].body["messages"]
+    assert "one JSON object" in system["content"]
+    assert json.loads(user["content"])["reference"] == ["12 it is"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune import bench_gpu
+from tests.bench import gpu
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ def test_the_bench_runs_through_on_a_tiny_shape(tmp_path: Path, capsys: pytest.C
         "--json",
         str(tmp_path / "b.json"),
     ]
-    assert bench_gpu.main(small) == 0
+    assert gpu.main(small) == 0
     rows = json.loads((tmp_path / "b.json").read_text())
     assert [row["what"] for row in rows[1:]].count("training") == 2
     assert all(row["tokens_per_second"] > 0 for row in rows[1:])
@@ -31,5 +31,5 @@ def test_the_bench_runs_through_on_a_tiny_shape(tmp_path: Path, capsys: pytest.C
 
 
 def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_gpu.main([]) == 1
+    assert gpu.main([]) == 1
     assert "there is no GPU here" in capsys.readouterr().err
