@@ -185,6 +185,9 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
 
 
 def _questions(history: History) -> list[str]:
+    """What was asked before, from the last question on that was answered on its own."""
+    alone = (i for i, turn in enumerate(history) if not isinstance(turn, str) and turn.understood == turn.question)
+    history = history[max(alone, default=0) :]
     return [turn if isinstance(turn, str) else turn.question for turn in history]
 
 
