@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.footnotes import Draft
 from assistant.judge import Verdict, decide, unit_features, weigh
 from assistant.records import (
+    QUESTION_CHARACTERS,
     Answer,
     Cite,
     Passage,
@@ -34,7 +35,7 @@ from assistant.records import (
 )
 from assistant.retrieve import Retriever, open_embedder, understand
 from assistant.writers.quotes import untold
-from ingest.errors import WriterError
+from ingest.errors import FootnoteError, WriterError
 from ingest.library import Library
 from ingest.writing import mend_beside
 
@@ -47,6 +48,7 @@ History = Sequence["Answer | str"]
 Event = Passages | Written | Proved | Answer
 
 PASSAGES = 8  # that a writer is given
+TURNS = 100  # of a conversation that are looked at
 
 
 class Assistant:
@@ -70,7 +72,7 @@ class Assistant:
 
     def search(self, question: str, k: int = 10, history: History = (), **filters: Sequence[str]) -> list[Passage]:
         """The best passages, best first; `documents=` (glob patterns) and `kinds=` narrow the search."""
-        return self.retriever.search(question, k, _questions(history), **filters)
+        return self.retriever.search(_short(question), k, _questions(history), **filters)
 
     def ask(self, question: str, history: History = ()) -> Answer:
         answer: Answer | None = None
@@ -99,7 +101,7 @@ class Assistant:
 
     def prepare(self, question: str, history: History = ()) -> tuple[Request, Verdict]:
         """All that a writer is given, and whether it is asked at all."""
-        found = self.retriever.find(understand(question, _questions(history)), PASSAGES)
+        found = self.retriever.find(understand(_short(question), _questions(history)), PASSAGES)
         embedder = open_embedder(self.library.meta("embedder_name"))
         evidence = weigh(found, unit_features(found, embedder))
         verdict = decide(found, evidence, strict=self._name() == "quotes")
@@ -177,7 +179,9 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
         return "refused", stop.detail
     if stop.reason in ("cut", "cancelled"):
         return "failed", stop.detail
-    if stop.reason == "not_in_guides" or not sentences:
+    if not sentences and stop.reason != "not_in_guides":
+        return "failed", stop.detail or "the model's reply was empty: ask again, or choose another with --model"
+    if stop.reason == "not_in_guides" or all(s.supported and not s.footnotes for s in sentences):
         return "not_in_guides", stop.detail or "The passages that were found do not answer the question."
     if not any(s.supported and s.footnotes for s in sentences):
         return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
@@ -186,10 +190,20 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
 
 def _questions(history: History) -> list[str]:
     """What was asked before, from the last question on that was answered on its own."""
-    alone = (i for i, turn in enumerate(history) if not isinstance(turn, str) and turn.understood == turn.question)
-    history = history[max(alone, default=0) :]
-    return [turn if isinstance(turn, str) else turn.question for turn in history]
+    asked = [_short(turn if isinstance(turn, str) else turn.question) for turn in history[-TURNS:]]
+    alone = [
+        i for i, turn in enumerate(history[-TURNS:]) if isinstance(turn, Answer) and turn.understood == turn.question
+    ]
+    return asked[max(alone, default=0) :]
+
+
+def _short(question: str) -> str:
+    if len(question) > QUESTION_CHARACTERS:
+        raise FootnoteError(
+            f"a question has at most {QUESTION_CHARACTERS:,} characters, this one has {len(question):,}: shorten it"
+        )
+    return question
 
 
 def _turns(history: History) -> tuple[Turn, ...]:
-    return tuple(Turn(turn) if isinstance(turn, str) else Turn(turn.question, turn.text) for turn in history)
+    return tuple(Turn(turn) if isinstance(turn, str) else Turn(turn.question, turn.text) for turn in history[-TURNS:])

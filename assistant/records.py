@@ -78,6 +78,9 @@ def as_json(passage: Passage) -> dict[str, Any]:
     return {name: getattr(passage, name) for name in ("document", "title", "section", "start", "end", "text", "score")}
 
 
+QUESTION_CHARACTERS = 4000  # a longer question is refused, earlier ones too
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """An earlier question and, where it is known, its answer in plain words (without footnote marks)."""

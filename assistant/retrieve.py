@@ -47,8 +47,9 @@ _CLAUSE = re.compile(
     r"[,;:]|\b(?:and|or|but|when|if|because|so|than|while|where|before|after)\b", re.IGNORECASE
 )  # a pronoun behind one of these may stand for what was named before it
 _AND = re.compile(r"\W*(?:and|or|but|so|then|also)\b\W*", re.IGNORECASE)
-_ONWARD = re.compile(
-    r"\W*(?:what if|why not|how come|which (?:ones?|is|are|was|of)|any (?:other|more|ones?))\b", re.IGNORECASE
+_ONWARD = re.compile(r"\W*(?:what if|why not|how come|which (?:ones?|is|are|was|of))\b", re.IGNORECASE)
+_BESIDES = re.compile(
+    r"\b(?:else|instead|others|another|any (?:other|more|ones?)|the (?:others?|same|former|latter))\b", re.IGNORECASE
 )
 _ABOUT = re.compile(r"\W*(?:in|for|from|with|without|at|on|by|of|to|as|since|until|during)\b", re.IGNORECASE)
 _ASKING = re.compile(
@@ -56,12 +57,13 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _PERHAPS = re.compile(
-    r"\b(?:that|ones?|there|former|latter|both|either|neither|same|such|(?:an)?others?|else|more|instead|too|first"
-    r"|second|third|last|any|what about|how about)\b(?!-)",
+    r"\b(?:that|ones?|there|both|either|neither|same|such|other|more|too|first|second|third|last|what about"
+    r"|how about)\b(?!-)",
     re.IGNORECASE,
 )
 FEW = 2  # a question with no more content words than this may lean, though no word of it points back
-CLOSE = 0.1  # two questions in one find what answers the first as well, so the second alone is given this much
+CLOSE = 0.1  # two questions in one find what answers the first as well, so the shorter reading is given this much
+HOPELESS = 0.1  # unless it finds nothing anyhow
 LATEST = 3  # questions of a chain of follow-ups; of more, the question itself would be drowned
 
 Leaning = Literal["stands", "may lean", "leans"]
@@ -80,8 +82,9 @@ class Understood:
         return f"{self.topic} {self.question}".strip()
 
     @property
-    def readings(self) -> tuple[Understood, ...]:
-        return tuple(Understood(self.question, topic) for topic in (self.topic, *self.others))
+    def readings(self) -> list[Understood]:
+        """Alone first, where that is one of them."""
+        return [Understood(self.question, topic) for topic in sorted((self.topic, *self.others), key=bool)]
 
 
 def understand(question: str, history: Sequence[str]) -> Understood:
@@ -101,11 +104,13 @@ def leaning(question: str) -> Leaning:
     """Whether a question points back to what was said before it."""
     text = _IDLE.sub("", question)
     content = _content(text)
-    if not content or (_ABOUT.match(text) and not _ASKING.search(text)):
+    if not content or (_ABOUT.match(question) and not _ASKING.search(question)):
         return "leans"  # "Why not?", "In India?"
     if pronoun := _PRONOUN.search(text):
-        named = any(_content(text[: clause.start()]) for clause in _CLAUSE.finditer(text, 0, pronoun.start()))
-        return "may lean" if named else "leans"
+        *_, clause = (0, *(clause.start() for clause in _CLAUSE.finditer(text, 0, pronoun.start())))
+        return "may lean" if _content(text[:clause]) else "leans"
+    if _BESIDES.search(text):
+        return "leans"
     if also := _AND.match(text):
         return "may lean" if _ASKING.match(text, also.end()) else "leans"
     if _ONWARD.match(text):
@@ -114,7 +119,12 @@ def leaning(question: str) -> Leaning:
 
 
 def _content(text: str) -> list[str]:
-    return [term for term in content_terms(text) if term not in STOPWORDS]
+    return [term for term in content_terms(text) if term not in _stopped()]  # which are there if nothing else is
+
+
+@lru_cache(maxsize=1)
+def _stopped() -> frozenset[str]:
+    return frozenset(map(stem, STOPWORDS))
 
 
 # How well a chunk fits a question, as one number: the chance that it holds the answer.
@@ -280,10 +290,12 @@ class Retriever:
         return list(self.find(understand(question, history), k, among).passages)
 
     def find(self, understood: Understood, k: int, among: Sequence[int] | None = None) -> Found:
-        """The best passages, for that of the question's readings that finds the best one; alone where that is close."""
-        found = [self._find(reading, k, among) for reading in understood.readings]
-        best = max(found, key=lambda one: one.best)
-        return next((one for one in found if not one.understood.topic and one.best + CLOSE > best.best), best)
+        """The best passages, by the reading of the question that finds the best one."""
+        kept, *others = [self._find(reading, k, among) for reading in understood.readings]
+        for other in others:
+            if other.best > kept.best + (CLOSE if kept.best >= HOPELESS else 0.0):
+                kept = other
+        return kept
 
     def _find(self, understood: Understood, k: int, among: Sequence[int] | None) -> Found:
         candidates = self.candidates(understood, among)
