@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.footnotes import Draft
 from assistant.judge import Verdict, decide, unit_features, weigh
 from assistant.records import (
+    QUESTION_CHARACTERS,
     Answer,
     Cite,
     Passage,
@@ -36,7 +37,7 @@ from assistant.records import (
 )
 from assistant.retrieve import Retriever, open_embedder, understand
 from assistant.writers.quotes import untold
-from ingest.errors import LibraryError, WriterError
+from ingest.errors import FootnoteError, LibraryError, WriterError
 from ingest.library import Library
 from ingest.writing import mend_beside
 
@@ -52,6 +53,7 @@ Names = Sequence[str] | str  # of documents or kinds; a string alone is one
 Event = Passages | Written | Proved | Answer
 
 PASSAGES = 8  # that a writer is given
+TURNS = 100  # of a conversation that are looked at
 
 
 class Assistant:
@@ -85,7 +87,7 @@ class Assistant:
         """The best passages, best first; `documents` (paths, folders, glob patterns) and `kinds` narrow the search."""
         self._check_that_something_is_in()
         return self.retriever.search(
-            question, k, _questions(history), documents=_several(documents), kinds=_several(kinds)
+            _short(question), k, _questions(history), documents=_several(documents), kinds=_several(kinds)
         )
 
     def ask(self, question: str, history: History = ()) -> Answer:
@@ -131,7 +133,7 @@ class Assistant:
     def prepare(self, question: str, history: History = ()) -> tuple[Request, Verdict]:
         """All that a writer is given, and whether it is asked at all."""
         self._check_that_something_is_in()
-        found = self.retriever.find(understand(question, _questions(history)), PASSAGES)
+        found = self.retriever.find(understand(_short(question), _questions(history)), PASSAGES)
         embedder = open_embedder(self.library.meta("embedder_name"))
         evidence = weigh(found, unit_features(found, embedder))
         verdict = decide(found, evidence, strict=self._name() == "quotes")
@@ -242,10 +244,10 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
         return "refused", stop.detail
     if stop.reason in ("cut", "cancelled"):
         return "failed", stop.detail
-    if stop.reason == "not_in_guides":
+    if not sentences and stop.reason != "not_in_guides":
+        return "failed", stop.detail or "the model's reply was empty: ask again, or choose another with --model"
+    if stop.reason == "not_in_guides" or all(s.supported and not s.footnotes for s in sentences):
         return "not_in_guides", stop.detail or "The passages that were found do not answer the question."
-    if not sentences:
-        return "failed", stop.detail or "the model gave an empty answer: ask again, or give another --model"
     if not any(s.supported and s.footnotes for s in sentences):
         return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
     return "answered", stop.detail
@@ -259,7 +261,18 @@ def _several(names: Names) -> Sequence[str]:
 
 
 def _questions(history: History) -> list[str]:
-    return [turn.question for turn in _turns(history)]
+    """What was asked before, from the last question on that was answered on its own."""
+    asked = [_short(turn.question) for turn in _turns(history)]
+    alone = {one.question for one in history if isinstance(one, Answer) and one.understood == one.question}
+    return asked[max((i for i, question in enumerate(asked) if question in alone), default=0) :]
+
+
+def _short(question: str) -> str:
+    if len(question) > QUESTION_CHARACTERS:
+        raise FootnoteError(
+            f"a question has at most {QUESTION_CHARACTERS:,} characters, this one has {len(question):,}: shorten it"
+        )
+    return question
 
 
 def _turns(history: History) -> tuple[Turn, ...]:
@@ -269,7 +282,7 @@ def _turns(history: History) -> tuple[Turn, ...]:
             turns.append(_turn(one))
         else:
             _add_message(turns, one)
-    return tuple(turns)
+    return tuple(turns[-TURNS:])
 
 
 def _turn(one: str | Turn | Answer) -> Turn:

@@ -90,6 +90,9 @@ def _passage(value: Mapping[str, Any]) -> Passage:
     return Passage(**{**value, "units": units, "also": also})
 
 
+QUESTION_CHARACTERS = 4000  # a longer question is refused, earlier ones too
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """An earlier question and, where it is known, its answer in plain words (without footnote marks)."""

@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,6 +87,43 @@ def test_an_answer_of_which_nothing_is_supported_is_not_shown_as_one_but_kept(co
     assert answer.status == "not_in_guides"
     assert answer.text == ""
     assert [s.supported for s in answer.sentences] == [False]
+
+
+@pytest.mark.parametrize("events", [(Stop(),), (Text("  \n"), Stop()), (Text(""), Stop("max_tokens")), ()])
+def test_an_empty_reply_is_a_failure_and_no_word_on_the_guides(
+    corpus_library: Path, events: Sequence[Text | Stop]
+) -> None:
+    answer = asked(corpus_library, *events)
+    assert answer.status == "failed"
+    assert "reply was empty" in answer.detail
+
+
+def test_a_sentence_that_says_what_the_guides_do_not_say_is_no_unsupported_answer(corpus_library: Path) -> None:
+    answer = asked(corpus_library, Text("The guides do not say what it costs in Peru."), Stop())
+    assert answer.status == "not_in_guides"
+    assert "not supported" not in answer.detail
+
+
+LONG = "w " * 2000 + "?"
+
+
+@pytest.mark.parametrize("way", ["search", "ask", "stream", "retriever", "runnable", "history", "answers"])
+def test_a_question_of_more_than_four_thousand_characters_is_refused_in_one_line(
+    corpus_library: Path, way: str
+) -> None:
+    guide = Assistant(corpus_library)
+    ways: dict[str, Callable[[], object]] = {
+        "search": lambda: guide.search(LONG),
+        "ask": lambda: guide.ask(LONG),
+        "stream": lambda: list(guide.stream(LONG)),
+        "retriever": lambda: guide.as_retriever().invoke(LONG),
+        "runnable": lambda: guide.as_runnable().invoke(LONG),
+        "history": lambda: guide.search("And why?", history=[LONG, "What is PCA?"]),
+        "answers": lambda: guide.ask("And why?", history=[Answer(LONG, "failed"), "What is PCA?"]),
+    }
+    with pytest.raises(FootnoteError, match=r"^a question has at most 4,000 characters, this one has 4,001: .*$"):
+        ways[way]()
+    assert guide.search(LONG[:4000])
 
 
 def test_phrases_that_only_lead_over_make_no_answer(corpus_library: Path) -> None:

@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant import Assistant
-from assistant.retrieve import WEIGHTS, Query, Reranker, fused, leans, lexical, rarity, understand
+from assistant.records import Passage
+from assistant.retrieve import WEIGHTS, Query, Reranker, fused, leaning, lexical, rarity, understand
 from ingest.errors import FootnoteError
 from ingest.library import Library, Words
 from ingest.sync import sync
+from tests.assistant.pairs import RELATED, UNRELATED
 
 QLORA = "How do I load Llama in 4 bit for QLoRA?"
 
@@ -42,10 +44,10 @@ def test_a_new_subject_is_not_mixed_with_the_old_one() -> None:
 
 @pytest.mark.parametrize(
     "question",
-    ["and why?", "How much does it cost?", "What about those with a GPU?", "which one is faster", "Any examples?"],
+    ["and why?", "How much does it cost?", "What about those with a GPU?", "which one is faster", "In India?", "Why?"],
 )
-def test_questions_that_lean_are_recognised(question: str) -> None:
-    assert leans(question)
+def test_words_that_point_back_lean(question: str) -> None:
+    assert leaning(question) == "leans"
 
 
 @pytest.mark.parametrize(
@@ -53,10 +55,20 @@ def test_questions_that_lean_are_recognised(question: str) -> None:
     [
         "How long does it take to learn deep learning?",
         "Is it possible to train random forests without feature scaling?",
+        "Which salaries do data scientists earn in the United States?",
     ],
 )
 def test_an_idle_it_is_not_a_pointer(question: str) -> None:
-    assert not leans(question)
+    assert leaning(question) == "stands"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is overfitting?", "Which compute dtype?", "What about Claude?", "What is PCA and how does it work?"],
+)
+def test_what_may_stand_alone_or_lean_is_looked_for_both_ways(question: str) -> None:
+    assert leaning(question) == "may lean"
+    assert {reading.topic for reading in understand(question, [QLORA]).readings} == {QLORA, ""}
 
 
 def test_a_rare_word_weighs_more_than_a_common_one() -> None:
@@ -190,6 +202,37 @@ def test_a_follow_up_is_searched_with_what_it_points_to(guide: Assistant) -> Non
     assert any("bfloat16" in p.text for p in guide.search("Which compute dtype does it use?", k=3, history=history))
 
 
+def place(passage: Passage) -> tuple[str, int]:
+    return passage.document, passage.start
+
+
+def test_of_sixty_changes_of_subject_at_most_one_finds_anything_else_than_asked_alone(guide: Assistant) -> None:
+    mixed = [
+        question
+        for before, question in UNRELATED
+        if place(guide.search(question, k=1, history=[before])[0]) != place(guide.search(question, k=1)[0])
+    ]
+    assert len(UNRELATED) == 60
+    assert len(mixed) <= 1, mixed
+
+
+def test_of_sixty_follow_ups_fifty_four_find_what_they_find_in_a_persons_words(guide: Assistant) -> None:
+    right = [
+        place(guide.search(alone, k=1)[0]) in map(place, guide.search(question, k=3, history=[before]))
+        for before, question, alone in RELATED
+    ]
+    assert len(right) == 60
+    assert sum(right) >= 54
+
+
+def test_a_question_answered_on_its_own_ends_what_was_asked_before_it(guide: Assistant) -> None:
+    first = guide.ask("How much does it cost to fine-tune a 7B model?")
+    second = guide.ask("What is overfitting?", history=[first])
+    assert second.understood == "What is overfitting?"
+    third = guide.ask("How do I avoid it?", history=[first, second])
+    assert third.understood == "What is overfitting? How do I avoid it?"
+
+
 def test_a_slip_of_the_finger_finds_what_was_meant(guide: Assistant) -> None:
     typed = guide.search("share of papers in pytroch", k=2)
     assert all("PyTorch" in passage.text for passage in typed)
@@ -216,7 +259,7 @@ def test_the_search_can_be_narrowed_to_documents_and_kinds(guide: Assistant) -> 
         "'; DROP TABLE chunk; --",
         "¿Qué es el aprendizaje automático?",
         "机器学习",
-        "learning " * 5000,
+        "learning " * 400,
         "\x00\x1b[31m",
     ],
 )
