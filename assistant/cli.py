@@ -287,7 +287,7 @@ def _print_report(report: Report, args: Namespace) -> None:
 def remove(args: Namespace) -> None:
     from ingest.sync import remove as remove_documents
 
-    for path in remove_documents(args.documents, args.library):
+    for path in remove_documents(args.documents, args.library, wait_seconds=args.wait):
         print(one_line(f"removed {path}; `footnote ingest` with its file's name brings it back"))
 
 
@@ -305,6 +305,7 @@ def status(args: Namespace) -> None:
                 "documents": [asdict(d) for d in documents],
                 "chunks": library.count(),
                 "failures": [asdict(f) for f in failures],
+                "taken_out": library.excluded(),
                 "stale": {"added": stale.added, "changed": stale.changed, "removed": stale.removed},
                 "outdated": outdated,
                 "embedder": library.meta("embedder"),
@@ -318,6 +319,8 @@ def status(args: Namespace) -> None:
     _print_documents(documents, args.verbose)
     for failure in failures:
         print(one_line(f"failed: {failure.reason}"))
+    for file in library.excluded():
+        print(one_line(f"taken out by hand: {file}; `footnote ingest` with its name brings it back"))
     again = f"footnote ingest {' '.join(map(shlex.quote, library.roots()))} --library {shlex.quote(str(args.library))}"
     if stale.added or stale.changed or stale.removed:
         news = {"new": stale.added, "changed": stale.changed, "gone": stale.removed}
@@ -468,6 +471,7 @@ def _ingesting(add, library) -> None:  # type: ignore[no-untyped-def]  # argpars
     p.set_defaults(run=ingest)
     p = add("remove", parents=[library], help="take documents out of the library; their files stay")
     p.add_argument("documents", nargs="+", metavar="DOCUMENT")
+    p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for an ingest")
     p.set_defaults(run=remove)
     p = add("status", parents=[library], help="what is in the library, what failed and why, is it stale")
     p.add_argument("-v", "--verbose", action="store_true", help="each document with its repairs")
