@@ -243,11 +243,14 @@ class Library:
 
     # Documents
 
-    def documents(self) -> list[Stored]:
-        rows = self.rows(
-            "SELECT id, path, title, sha256, text_sha256, root, file, size, mtime_ns, made_by, (SELECT count(*)"
-            " FROM chunk WHERE chunk.document = document.id), repairs, notes FROM document ORDER BY path"
+    def documents(self, documents: Iterable[str] = ()) -> list[Stored]:
+        """These documents, or all: by path or glob pattern; a folder means what is in it."""
+        where, values = _these(documents)
+        query = (
+            "SELECT id, path, title, sha256, text_sha256, root, file, size, mtime_ns, made_by,"
+            " (SELECT count(*) FROM chunk WHERE chunk.document = document.id), repairs, notes FROM document"
         )
+        rows = self.rows(f"{query} WHERE {where} ORDER BY path", *values)
         return [Stored(*(*row[:11], json.loads(row[11]), tuple(json.loads(row[12])))) for row in rows]
 
     def text(self, path: str) -> str:
