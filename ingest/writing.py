@@ -80,7 +80,7 @@ class Writing:
                 self._lock.acquire(timeout=self._wait, poll_interval=0.1)
             except Timeout:
                 raise LibraryBusy(
-                    f"{place} is being written by {_told(self._holder)}: wait for it, or use --wait SECONDS"
+                    f"{place} is being written by {_who_writes(self._holder)}: wait for it, or use --wait SECONDS"
                 ) from None
             try:
                 about = {"pid": os.getpid(), "purpose": self._purpose, "started": time.strftime("%H:%M:%S")}
@@ -229,7 +229,7 @@ def _writable(place: Path) -> Iterator[None]:
         raise LibraryError(f"cannot write to {place}: {error}; the library is as it was before") from error
 
 
-def _told(holder: Path) -> str:
+def _who_writes(holder: Path) -> str:
     try:
         who = json.loads(holder.read_text())
         return f"process {who['pid']} ({who['purpose']}, since {who['started']})"
@@ -314,12 +314,12 @@ class Upkeep:
             except IndexTrouble:
                 whole = True
             if whole:
-                self.rebuild(tell).close()
+                self.rebuild(tell)
         except LibraryError as error:
             self._writing.library.notify(f"the vector index is behind ({error}): it is mended when it is next used")
 
-    def rebuild(self, tell: Tell) -> VectorIndex:
-        """A new index from all the vectors, open; the old ones go when it is complete and known to be."""
+    def rebuild(self, tell: Tell = lambda done, total: None) -> None:
+        """A new index from all the vectors; the old ones go when it is complete and known to be."""
         serial = int(self._meta["index_serial"]) + 1
         index = VectorIndex(self._home, self._meta["id"], serial, create=True)
         try:
@@ -327,10 +327,8 @@ class Upkeep:
             index.stamp(int(self._meta["generation"]))
             self._writing.set_meta(index_serial=serial, index_clean=1)
             index.drop_others()
-        except BaseException:
+        finally:
             index.close()
-            raise
-        return index
 
     def _update(self, before: int, gone: Sequence[int]) -> None:
         index = VectorIndex(self._home, self._meta["id"], int(self._meta["index_serial"]))
@@ -363,7 +361,7 @@ def mend(library: Library, reason: str) -> None:
             if found := _disorder(today):
                 what = "rebuilding it from the library's own vectors, nothing is embedded again"
                 library.notify(f"the vector index {found}: {what}")
-                Upkeep(writing).rebuild(lambda done, total: None).close()
+                Upkeep(writing).rebuild()
     except LibraryBusy:
         return
     except LibraryError as error:
