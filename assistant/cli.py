@@ -153,6 +153,7 @@ def _ingesting(add: Add, library: Parser) -> None:
     p.set_defaults(run=ingest)
     p = add("remove", parents=[library], help="take documents out of the library; their files stay")
     p.add_argument("documents", nargs="+", metavar="DOCUMENT")
+    p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for an ingest")
     p.set_defaults(run=remove)
     p = add("status", parents=[library], help="what is in the library, what failed and why, is it stale")
     p.add_argument("-v", "--verbose", action="store_true", help="each document with its repairs")
@@ -257,7 +258,7 @@ def _print_report(report: Report, args: Namespace) -> None:
 def remove(args: Namespace) -> None:
     from ingest.sync import remove as remove_documents
 
-    for path in remove_documents(args.documents, args.library):
+    for path in remove_documents(args.documents, args.library, wait_seconds=args.wait):
         print(one_line(f"removed {path}; `footnote ingest` with its file's name brings it back"))
 
 
@@ -274,6 +275,7 @@ def status(args: Namespace) -> None:
                 "documents": [asdict(d) for d in library.documents()],
                 "chunks": library.count(),
                 "failures": [asdict(f) for f in library.failures()],
+                "taken_out": library.excluded(),
                 "stale": {"added": stale.added, "changed": stale.changed, "removed": stale.removed},
                 "outdated": outdated,
                 "embedder": library.meta("embedder"),
@@ -287,6 +289,8 @@ def status(args: Namespace) -> None:
     _print_documents(documents, args.verbose)
     for failure in library.failures():
         print(one_line(f"failed: {failure.reason}"))
+    for file in library.excluded():
+        print(one_line(f"taken out by hand: {file}; `footnote ingest` with its name brings it back"))
     print(one_line(_state(library, stale, len(outdated))))
 
 

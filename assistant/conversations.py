@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from assistant.records import Answer
 from ingest.chunks import Unit
 from ingest.errors import LibraryError
+from ingest.library import own
 
 FILE = "conversations.sqlite"
 TITLE_CHARACTERS = 80
@@ -42,7 +44,8 @@ class Conversation:
 class Turn:
     """A question and what came of it. Asked again, it has the same `place` and a higher `id`.
 
-    `texts` holds the hash of each cited document's text as it was when the answer was written.
+    `texts` holds the hash of each cited document's text as it was when the answer was written, `versions` the ids of
+    all turns at this place, the oldest first.
     """
 
     id: int
@@ -52,13 +55,14 @@ class Turn:
     texts: Mapping[str, str] = field(default_factory=dict)
     thumb: int | None = None  # 0 down, 1 up
     comment: str = ""
+    versions: tuple[int, ...] = ()
 
 
 class Conversations:
     """The store. A browser has an owner's mark and sees only its own. Safe to use from several threads."""
 
     def __init__(self, place: str | Path) -> None:
-        self.file = Path(place) / FILE
+        self.file = own(Path(place), FILE)
         try:
             with closing(self._connected()) as db:
                 db.execute("PRAGMA journal_mode = WAL")
@@ -102,10 +106,14 @@ class Conversations:
                 " ORDER BY place, id",
                 (name,),
             )
-            return [
+            turns = [
                 Turn(turn, place, question, unpacked(answer) if answer else None, json.loads(texts), thumb, comment)
                 for turn, place, question, answer, texts, thumb, comment in rows
             ]
+        ids: dict[int, tuple[int, ...]] = {}
+        for place, versions in groupby(turns, key=lambda turn: turn.place):
+            ids[place] = tuple(turn.id for turn in versions)
+        return [replace(turn, versions=ids[turn.place]) for turn in turns]
 
     def ask(self, name: str, question: str, place: int) -> int:
         """Writes down what is asked, and gives the turn's id."""

@@ -1,14 +1,16 @@
 """The vector index: a Chroma collection, in a folder or on a server. The only file that knows Chroma.
 
 It holds nothing but ids and vectors that `library.py` keeps too, so it can be thrown away at any time. Each rebuilding
-makes a new one beside the old, under the next serial number, and drops the old one when it is complete.
+makes a new one beside the old, under the next serial number, and drops the old one when it is complete. What is dropped
+bears our name: a folder `footnote-SERIAL`, or a server's collection `footnote-LIBRARY-SERIAL`.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,33 +27,36 @@ if TYPE_CHECKING:
 BATCH = 2000  # Chroma takes 5461 at most
 _HNSW = {"space": "cosine", "max_neighbors": 24, "ef_construction": 128, "ef_search": 160}
 _SAME = 1e-3  # cosine distance under which a vector has found itself
-_COLLECTION = "footnote"
+_OURS = "footnote"
 
 _connecting = threading.Lock()
 _open_spellings: set[str] = set()
 
 
 class IndexTrouble(LibraryError):
-    """The index is missing, behind or broken, or cannot be written: SQLite has all that it held."""
+    """The index is missing, behind or broken, or cannot be written: SQLite has all that it held. Its
+    text is what follows "the vector index"."""
 
 
 class IndexOutOfReach(LibraryError):
     """The server that holds the index does not answer; it may be whole."""
 
 
+def is_server(home: str) -> bool:
+    return home.startswith(("http://", "https://"))
+
+
 class VectorIndex:
     """One collection: ids and vectors in, nearest ids out. `home` is a folder, or the URL of a server."""
 
-    def __init__(self, home: str | Path, library_id: str, serial: int, *, create: bool = False) -> None:
-        self._server = str(home) if str(home).startswith(("http://", "https://")) else ""
-        self._folder = Path(home) / str(serial)
-        self._prefix = f"{_COLLECTION}-{library_id}-"
+    def __init__(self, home: str, library_id: str, serial: int, *, create: bool = False) -> None:
+        self._server = home if is_server(home) else ""
+        self._folder = Path(home) / f"{_OURS}-{serial}"
+        self._prefix = f"{_OURS}-{library_id}-"
         self.name = f"{self._prefix}{serial}"
         self._spelling = ""
-        if create and not self._server:
-            shutil.rmtree(self._folder, ignore_errors=True)  # left over from a rebuilding that was killed
-        elif not self._server and not (self._folder / "chroma.sqlite3").is_file():
-            raise IndexTrouble("it is missing")
+        if not self._server:
+            self._prepare_folder(create)
         self._client = self._connect()
         try:
             with self._in_words():
@@ -81,23 +86,22 @@ class VectorIndex:
             found = self._collection.query(query_embeddings=[vector], n_results=n, include=["distances"])
             return [(int(i), 1.0 - d) for i, d in zip(found["ids"][0], found["distances"][0], strict=True)]
 
-    def trouble(self, generation: int, count: int, sample: Batches) -> str:
-        """Why it cannot be trusted for this generation and number of vectors; empty if it can.
+    def check(self, generation: int, count: int, sample: Batches) -> None:
+        """Raises where it cannot be trusted for this generation and number of vectors.
 
         Each vector of the sample has to find itself, or one just like it.
         """
         if (self._collection.metadata or {}).get("generation") != generation:
-            return "is of another time than the library"
+            raise IndexTrouble("is of another time than the library")
         with self._in_words():
             there = self._collection.count()
         if there != count:
-            return f"holds {there} vectors, the library {count}"
+            raise IndexTrouble(f"holds {there} vectors, the library {count}")
         for ids, vectors in sample:
             for wanted, vector in zip(ids, vectors, strict=True):
                 found = self.nearest(vector, min(3, count))
                 if not any(i == wanted or 1.0 - cosine < _SAME for i, cosine in found):
-                    return "does not find what is in it"
-        return ""
+                    raise IndexTrouble("does not find what is in it")
 
     def drop_others(self) -> None:
         """What is left of this library's earlier indexes."""
@@ -105,14 +109,22 @@ class VectorIndex:
             with self._in_words():
                 _drop(self._client, self._prefix, keep=self.name)
             return
-        for other in self._folder.parent.iterdir():
-            if other != self._folder and other.is_dir():
+        for other in _our_folders(self._folder.parent):
+            if other != self._folder:
                 shutil.rmtree(other, ignore_errors=True)  # what somebody has open on Windows goes the next time
 
     def close(self) -> None:
         self._client.close()
         with _connecting:
             _open_spellings.discard(self._spelling)
+
+    def _prepare_folder(self, create: bool) -> None:
+        if self._folder.parent.is_symlink() or self._folder.is_symlink():
+            raise IndexTrouble("cannot be used (its folder is a link, which may lead out of the library)")
+        if create:
+            shutil.rmtree(self._folder, ignore_errors=True)  # left over from a rebuilding that was killed
+        elif not (self._folder / "chroma.sqlite3").is_file():
+            raise IndexTrouble("is missing")
 
     def _create(self) -> Any:
         if any(c.name == self.name for c in self._client.list_collections()):
@@ -145,24 +157,7 @@ class VectorIndex:
         except BaseException as error:
             if self._server:
                 _server(self._server).close()  # raises if it is the server that is gone
-            raise IndexTrouble(first_line(error)) from error
-
-
-def rebuild(
-    home: str | Path,
-    library_id: str,
-    serial: int,
-    generation: int,
-    batches: Batches,
-    done: Callable[[VectorIndex], None],
-) -> VectorIndex:
-    """A new index from all the vectors; `done` is called when it is complete, before the old ones go."""
-    index = VectorIndex(home, library_id, serial, create=True)
-    index.add(batches)
-    index.stamp(generation)
-    done(index)
-    index.drop_others()
-    return index
+            raise IndexTrouble(f"cannot be used ({first_line(error)})") from error
 
 
 def check_reachable(server: str) -> None:
@@ -171,13 +166,22 @@ def check_reachable(server: str) -> None:
 
 def forget(home: str, library_id: str) -> None:
     """A library's indexes at this place go, as far as it can be reached."""
-    if not home.startswith("http"):
-        shutil.rmtree(home, ignore_errors=True)
-        return
-    with suppress(LibraryError):
-        client = _server(home)
-        _drop(client, f"{_COLLECTION}-{library_id}-")
-        client.close()
+    with suppress(LibraryError, OSError):
+        if is_server(home):
+            client = _server(home)
+            _drop(client, f"{_OURS}-{library_id}-")
+            client.close()
+            return
+        for folder in _our_folders(Path(home)):
+            shutil.rmtree(folder, ignore_errors=True)
+        Path(home).rmdir()  # stays where something else is in it
+
+
+def _our_folders(home: Path) -> list[Path]:
+    if home.is_symlink():
+        return []
+    named = (path for path in home.iterdir() if re.fullmatch(rf"{_OURS}-\d+", path.name))
+    return [path for path in named if path.is_dir() and not path.is_symlink()]
 
 
 def _drop(client: Any, prefix: str, keep: str = "") -> None:

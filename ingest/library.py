@@ -23,14 +23,13 @@ import numpy as np
 
 from ingest.chunks import Chunk, unpack_units
 from ingest.errors import LibraryError
-from ingest.index import BATCH, IndexOutOfReach, IndexTrouble, VectorIndex
+from ingest.index import BATCH, IndexOutOfReach, IndexTrouble, VectorIndex, is_server
 from ingest.words import is_slip
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
-    import numpy as np
 
 
 # The one SQLite file that is the library: its tables, and how it is made and opened.
@@ -89,11 +88,315 @@ def create(place: Path) -> None:
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """A connection for reading or writing. Where nothing can be written, the file is read as it stands."""
-    if not os.access(file.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        uri = f"file:{quote(str(file.absolute()))}?immutable=1"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    return sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+    """A connection for reading or writing; where nothing can be written, one that sees all that was committed."""
+    if os.access(file.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        return sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+    if not _stamp(_journal(file)):
+        return Still(file)
+    db = sqlite3.connect(_uri(file, "mode=ro"), timeout=60, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:  # a journal that nobody has open; to find its way in it, SQLite has to write
+        db.close()
+        raise LibraryError(
+            f"{_journal(file)} was left by a writer that was killed, and cannot be read where nothing can be written: "
+            f"run `footnote status --library {file.parent}` once as somebody who may write there"
+        ) from None
+    return db
+
+
+class Still(sqlite3.Connection):
+    """Where nothing can be written and nobody is writing: the file as it stood when it was opened."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._stood = file, (_stamp(file), _stamp(_journal(file)))
+        super().__init__(_uri(file, "immutable=1"), uri=True, isolation_level=None, check_same_thread=False)
+
+    @property
+    def is_outdated(self) -> bool:
+        return self._stood != (_stamp(self._file), _stamp(_journal(self._file)))
+
+
+def _uri(file: Path, how: str) -> str:
+    return f"file:{quote(str(file.absolute()))}?{how}"
+
+
+def _journal(file: Path) -> Path:
+    """What was committed last stands here, until it is brought into the file."""
+    return file.with_name(file.name + "-wal")
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """Another one whenever the file was written; none where there is nothing in it."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return ()
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat.st_size else ()
+
+
+def own(place: Path, name: str) -> Path:
+    """What a library keeps in its folder. A link might lead anywhere, and what is written to is the library's alone."""
+    path = place / name
+    if path.is_symlink():
+        raise LibraryError(f"{path} is a link, which may lead out of the library: put what it leads to in its place")
+    return path
+
+
+# What readers see: documents and the chunks that they are cut into.
+
+_GIVEN = "(SELECT value FROM json_each(?))"  # a list of any length as one parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as the library keeps it, with the file that it came from."""
+
+    id: int
+    path: str
+    title: str
+    sha256: str
+    text_sha256: str
+    root: str
+    file: str
+    size: int
+    mtime_ns: int
+    made_by: str  # the version of the code that read it
+    chunks: int
+    repairs: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be read. `file` is relative to `root`; for a root that is a file, its name."""
+
+    root: str
+    file: str
+    reason: str
+    size: int | None = None
+    mtime_ns: int | None = None
+
+
+class Library:
+    """A library opened for reading; `Writing` in `ingest/writing.py` changes it. Safe to use from several threads.
+
+    `troubled` is told, from inside a search, that the vector index is in disorder, and why; the search compares the
+    vectors themselves and does not wait. `mend_beside` of `ingest/writing.py` brings the index in order.
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        notify: Callable[[str], None] = lambda line: None,
+        troubled: Callable[[Library, str], None] = lambda library, reason: None,
+    ) -> None:
+        self.place = Path(place)
+        self.notify, self.troubled = notify, troubled
+        self._local = threading.local()
+        self._count = (-1, 0)
+        self._fulltext = FullText(self)
+        self._nearest = Nearest(self)
+        if not (self.place / FILE).is_file():
+            raise LibraryError(
+                f"no library at {self.place}: make one with `footnote ingest FOLDER --library {self.place}`"
+            )
+        if self.meta("format") != str(FORMAT):
+            raise LibraryError(
+                f"the library at {self.place} has format {self.meta('format')}, this Footnote reads {FORMAT}: "
+                f"ingest the folder again into a new one with `footnote ingest FOLDER --library NEW`"
+            )
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """All that this thread reads inside is of one moment, whatever is published meanwhile."""
+        if self.db.in_transaction:
+            yield
+            return
+        self.db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.execute("COMMIT")
+
+    def close(self) -> None:
+        """This thread's connection and the vector index; the library can be used again, and opens them anew."""
+        self._nearest.close()
+        if hasattr(self._local, "db"):
+            self._local.db.close()
+            del self._local.db
+
+    def meta(self, key: str, default: str = "") -> str:
+        rows = self.rows("SELECT value FROM meta WHERE key = ?", key)
+        return str(rows[0][0]) if rows else default
+
+    @property
+    def generation(self) -> int:
+        """Counts the times that the library was changed; a reader that remembers it knows when to look again."""
+        return int(self.meta("generation", "0"))
+
+    @property
+    def index_home(self) -> str:
+        """Where the vector index lives: on the Chroma server that the library names, else in its own folder."""
+        chroma = self.meta("chroma")
+        return chroma if is_server(chroma) else str(self.place / "chroma")
+
+    # Documents
+
+    def documents(self, documents: Iterable[str] = ()) -> list[Stored]:
+        """These documents, or all: by path or glob pattern; a folder means what is in it."""
+        where, values = _these(documents)
+        query = (
+            "SELECT id, path, title, sha256, text_sha256, root, file, size, mtime_ns, made_by,"
+            " (SELECT count(*) FROM chunk WHERE chunk.document = document.id), repairs, notes FROM document"
+        )
+        rows = self.rows(f"{query} WHERE {where} ORDER BY path", *values)
+        return [Stored(*(*row[:11], json.loads(row[11]), tuple(json.loads(row[12])))) for row in rows]
+
+    def text(self, path: str) -> str:
+        """The canonical text of a document."""
+        for (text,) in self.rows("SELECT text FROM document WHERE path = ?", path):
+            return str(text)
+        near = [d.path for d in self.documents() if path.lower() in d.path.lower() or d.path.endswith("/" + path)]
+        hint = f"did you mean {near[0]}?" if near else "`footnote status` lists what is there"
+        raise LibraryError(f"no document {path!r} in {self.place}: {hint}")
+
+    def paths(self, documents: Iterable[str] = ()) -> list[str]:
+        """Of these documents: by path or glob pattern; a folder means what is in it; nothing means all."""
+        where, values = _these(documents)
+        return [row[0] for row in self.rows(f"SELECT path FROM document WHERE {where} ORDER BY path", *values)]
+
+    def failures(self) -> list[Failure]:
+        return [
+            Failure(*row) for row in self.rows("SELECT root, file, reason, size, mtime_ns FROM failure ORDER BY 1, 2")
+        ]
+
+    def roots(self) -> list[str]:
+        return [row[0] for row in self.rows("SELECT path FROM root ORDER BY path")]
+
+    def excluded(self) -> list[str]:
+        """Files that were taken out of the library and stay out until they are given by name."""
+        return [row[0] for row in self.rows("SELECT file FROM excluded ORDER BY file")]
+
+    def long_forms(self) -> dict[str, list[str]]:
+        """What the documents say that abbreviations stand for, the most usual first."""
+        forms: dict[str, list[str]] = {}
+        for short, long in self.rows(
+            "SELECT short, min(long) FROM short_form GROUP BY short, lower(long) ORDER BY count(*) DESC, 1, 2"
+        ):
+            forms.setdefault(short, []).append(long)
+        return forms
+
+    # Chunks
+
+    def count(self) -> int:
+        generation, known = self.generation, self._count
+        if known[0] != generation:
+            known = self._count = (generation, int(self.rows("SELECT count(*) FROM chunk")[0][0]))
+        return known[1]
+
+    def chunks(self, ids: Sequence[int]) -> dict[int, Chunk]:
+        """The chunks among these that are there, by id. A document's chunks have consecutive ids, in order."""
+        rows = self.rows(
+            'SELECT chunk.id, path, title, section, start, "end", substr(text, start + 1, "end" - start), kind, units,'
+            " header, page, named FROM chunk JOIN document ON document.id = chunk.document"
+            f" WHERE chunk.id IN {_GIVEN}",
+            json.dumps(list(ids)),
+        )
+        return {i: Chunk(*(*row[:7], unpack_units(row[7]), *row[8:10], bool(row[10]))) for i, *row in rows}
+
+    def select(self, documents: Iterable[str] = (), kinds: Iterable[str] = ()) -> list[int]:
+        """Ids of the chunks of these documents (by path or glob pattern; a folder means what is in it) and kinds."""
+        where, values = _these(documents)
+        if kinds := list(kinds):
+            where, values = f"{where} AND kind IN {_GIVEN}", [*values, json.dumps(kinds)]
+        query = f"SELECT chunk.id FROM chunk JOIN document ON document.id = document WHERE {where} ORDER BY chunk.id"
+        return [row[0] for row in self.rows(query, *values)]
+
+    # Words
+
+    def match(self, terms: Sequence[str], n: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        """The chunks that hold any of the terms, with their BM25, best first."""
+        with self.reading():
+            return self._fulltext.match(terms, n, among)
+
+    def words(self, ids: Sequence[int]) -> list[Words]:
+        """The terms of these chunks, in the order of their ids."""
+        return self._fulltext.words(ids)
+
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """In how many chunks each term stands."""
+        with self.reading():
+            return self._fulltext.frequencies(terms)
+
+    def meant(self, term: str) -> str:
+        """The word that a word which stands nowhere is a slip of, or nothing."""
+        return self._fulltext.meant(term)
+
+    # Vectors
+
+    def vectors(self, ids: Sequence[int] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The vectors of these chunks, or of all, as SQLite keeps them: ids and a matrix, in the order of the ids."""
+
+        with self.reading(), _readable(self.place):
+            embedder = self.meta("embedder")
+            return everything(self.db, embedder, self.count()) if ids is None else stored(self.db, embedder, ids)
+
+    def nearest(
+        self, vector: NDArray[np.float32], n: int, among: Sequence[int] | None = None
+    ) -> list[tuple[int, float]]:
+        """The chunks nearest to a vector with their cosine similarity, best first: by Chroma, or exactly.
+
+        Exactly (every vector is compared) where Chroma is being written or is out of reach, and among a given few.
+        """
+        with self.reading():
+            return self._nearest.find(vector, n, among)
+
+    # SQLite
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if isinstance(db, Still) and not db.in_transaction and db.is_outdated:
+            db.close()
+            db = None
+        if db is None:
+            db = self._local.db = connect(self.place / FILE)
+        return db
+
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """For the other files of this package: what a query gives."""
+        with _readable(self.place):
+            return self.db.execute(query, values).fetchall()
+
+
+@contextlib.contextmanager
+def _readable(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LibraryError(
+            f"{place / FILE} cannot be read ({error}): if it is damaged, move it away and run `footnote ingest FOLDER`"
+        ) from error
+
+
+def _these(documents: Iterable[str]) -> tuple[str, list[str]]:
+    """A condition on documents. Plain names are looked up by the index: a thousand of them cost what one costs each."""
+    given = list(documents)
+    if not given:
+        return "1", []
+    patterns = [d for d in given if set(d) & set("*?[")]
+    named = f"document.path IN {_GIVEN}"
+    below = (
+        "document.id IN (SELECT other.id FROM json_each(?) JOIN document AS other"
+        " ON other.path > rtrim(value, '/') || '/' AND other.path < rtrim(value, '/') || '0')"  # '0' comes after '/'
+    )
+    like = (
+        "EXISTS (SELECT 1 FROM json_each(?)"
+        " WHERE document.path GLOB value OR document.path GLOB rtrim(value, '/') || '/*')"
+    )
+    return f"({named} OR {below} OR {like})", [json.dumps(given), json.dumps(given), json.dumps(patterns)]
 
 
 # Full-text search over the library's chunks: SQLite's FTS5, on the terms that `words.py` makes.
@@ -178,7 +481,9 @@ class FullText:
 
 MOST_BY_INDEX = 150  # neighbours; Chroma looks at 160, asked for more it may raise, and comparing with all is as good
 SAMPLE = 5  # vectors that have to find themselves before an index is believed
-RETRY_SECONDS = 10.0  # before an index that was found in disorder is looked at again
+RETRY_SECONDS = 10.0  # before an index that was found in disorder is looked at again; doubled each time
+LONGEST_RETRY_SECONDS = 600.0
+PATIENT_SECONDS = 1.0  # for another thread that is opening the index; then a search goes without it
 
 _STORED = "SELECT chunk.id, data FROM chunk JOIN vector ON embedder = ? AND key = chunk.vector"
 
@@ -218,18 +523,19 @@ class Nearest:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._lock = threading.RLock()
+        self._looking = threading.Lock()  # at the index
         self._index: VectorIndex | None = None
-        self._index_state: tuple[str, ...] = ()
-        self._retry_at = float("inf")
+        self._seen: tuple[str, ...] = ()  # of the library, when the index was last looked at
+        self._again_at, self._patience = float("inf"), RETRY_SECONDS
+        self._loading = threading.Lock()  # all vectors
         self._all: tuple[int, Vectors] | None = None
 
     def find(self, vector: NDArray[np.float32], n: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
         if among is None and n <= MOST_BY_INDEX and (index := self._usable_index()):
             try:
                 return self._by_index(index, vector, n)
-            except IndexTrouble:
-                self._index_state = ()  # looked at again, and mended if it has to be, by the next search
+            except (IndexTrouble, IndexOutOfReach):
+                self._seen = ()  # the next search looks at it again
         ids, matrix = self._everything() if among is None else self.library.vectors(among)
         if not len(ids):
             return []
@@ -237,290 +543,78 @@ class Nearest:
         best = np.argsort(-cosines, kind="stable")[:n]
         return [(int(ids[i]), float(cosines[i])) for i in best]
 
+    def close(self) -> None:
+        with self._looking:
+            if self._index:
+                self._index.close()
+            self._index, self._seen = None, ()
+
     def _by_index(self, index: VectorIndex, vector: NDArray[np.float32], n: int) -> list[tuple[int, float]]:
         count = self.library.count()
         found = index.nearest(vector, min(n, count))
-        query = "SELECT id FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
+        query = f"SELECT id FROM chunk WHERE id IN {_GIVEN}"
         there = {row[0] for row in self.library.rows(query, json.dumps([i for i, _ in found]))}
         if len(there) < min(n, count):
-            raise IndexTrouble("it finds too little")
+            raise IndexTrouble("finds too little")
         return [(i, cosine) for i, cosine in found if i in there]
 
     def _everything(self) -> Vectors:
-        with self._lock:
+        with self._loading:
             generation = self.library.generation
             if self._all is None or self._all[0] != generation:
                 self._all = (generation, self.library.vectors())
             return self._all[1]
 
     def _usable_index(self) -> VectorIndex | None:
-        """The index of today's library; None while somebody writes it, or where it is in disorder."""
-        with self._lock:
-            library = self.library
-            state = tuple(library.meta(key) for key in ("generation", "index_clean", "index_serial", "chroma"))
-            if state != self._index_state or time.monotonic() > self._retry_at:
-                self._index_state, self._retry_at, self._all = state, float("inf"), None
-                if self._index:
-                    self._index.close()
-                self._index = self._opened() if library.count() else None
-            return self._index
-
-    def _opened(self) -> VectorIndex | None:
-        library, reason = self.library, "was not finished"
-        try:
-            if library.meta("index_clean") == "1":
-                index = VectorIndex(library.index_home, library.meta("id"), int(library.meta("index_serial")))
-                sample = library.vectors(self._sample())
-                if not (reason := index.trouble(library.generation, library.count(), [sample])):
-                    return index
-                index.close()
-        except IndexOutOfReach as error:
-            library.notify(f"{error}; searching the library's own vectors meanwhile")
+        """The index of today's library; None while somebody writes it, or where it is in disorder or slow to open."""
+        if not self._looking.acquire(timeout=PATIENT_SECONDS):
             return None
-        except IndexTrouble as error:
-            reason = f"cannot be used ({error})"
-        self._retry_at = time.monotonic() + RETRY_SECONDS
-        library.troubled(library, reason)
-        return None
-
-    def _sample(self) -> list[int]:
-        """Ids of chunks spread over the library, the first and the newest among them."""
-        first, last = self.library.rows("SELECT min(id), max(id) FROM chunk")[0]
-        at = [first + (last - first) * i // (SAMPLE - 1) for i in range(SAMPLE)]
-        found = (self.library.rows("SELECT id FROM chunk WHERE id >= ? ORDER BY id LIMIT 1", i)[0][0] for i in at)
-        return sorted(set(found))
-
-
-_GIVEN = "(SELECT value FROM json_each(?))"  # a list of any length as one parameter
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A document as the library keeps it, with the file that it came from."""
-
-    id: int
-    path: str
-    title: str
-    sha256: str
-    text_sha256: str
-    root: str
-    file: str
-    size: int
-    mtime_ns: int
-    made_by: str  # the version of the code that read it
-    chunks: int
-    repairs: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be read. `file` is relative to `root`; for a root that is a file, its name."""
-
-    root: str
-    file: str
-    reason: str
-    size: int | None = None
-    mtime_ns: int | None = None
-
-
-class Library:
-    """A library opened for reading; `Writing` in `ingest/writing.py` changes it. Safe to use from several threads.
-
-    `troubled` is told, from inside a search, that the vector index is in disorder, and why; the search compares the
-    vectors themselves and does not wait. `mend` of `ingest/writing.py` brings the index in order.
-    """
-
-    def __init__(
-        self,
-        place: str | Path,
-        notify: Callable[[str], None] = lambda line: None,
-        troubled: Callable[[Library, str], None] = lambda library, reason: None,
-    ) -> None:
-        self.place = Path(place)
-        self.notify, self.troubled = notify, troubled
-        self._local = threading.local()
-        self._count = (-1, 0)
-        self._fulltext = FullText(self)
-        self._nearest = Nearest(self)
-        if not (self.place / FILE).is_file():
-            raise LibraryError(
-                f"no library at {self.place}: make one with `footnote ingest FOLDER --library {self.place}`"
-            )
-        if self.meta("format") != str(FORMAT):
-            raise LibraryError(
-                f"the library at {self.place} has format {self.meta('format')}, this Footnote reads {FORMAT}: "
-                f"ingest the folder again into a new one with `footnote ingest FOLDER --library NEW`"
-            )
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """All that this thread reads inside is of one moment, whatever is published meanwhile."""
-        if self.db.in_transaction:
-            yield
-            return
-        self.db.execute("BEGIN")
         try:
-            yield
+            seen = tuple(self.library.meta(key) for key in ("generation", "index_clean", "index_serial", "chroma"))
+            if seen != self._seen:
+                self._patience = RETRY_SECONDS
+                self._look(seen)
+            elif time.monotonic() > self._again_at:
+                self._patience = min(2 * self._patience, LONGEST_RETRY_SECONDS)
+                self._look(seen)
+            return self._index
         finally:
-            self.db.execute("COMMIT")
+            self._looking.release()
 
-    def close(self) -> None:
-        """This thread's connection; the library can be used again, and opens another."""
-        if hasattr(self._local, "db"):
-            self._local.db.close()
-            del self._local.db
-
-    def meta(self, key: str, default: str = "") -> str:
-        rows = self.rows("SELECT value FROM meta WHERE key = ?", key)
-        return str(rows[0][0]) if rows else default
-
-    @property
-    def generation(self) -> int:
-        """Counts the times that the library was changed; a reader that remembers it knows when to look again."""
-        return int(self.meta("generation", "0"))
-
-    @property
-    def index_home(self) -> str:
-        """Where the vector index lives: a folder, or the URL of a Chroma server."""
-        return self.meta("chroma") or str(self.place / "chroma")
-
-    # Documents
-
-    def documents(self) -> list[Stored]:
-        rows = self.rows(
-            "SELECT id, path, title, sha256, text_sha256, root, file, size, mtime_ns, made_by, (SELECT count(*)"
-            " FROM chunk WHERE chunk.document = document.id), repairs, notes FROM document ORDER BY path"
-        )
-        return [Stored(*(*row[:11], json.loads(row[11]), tuple(json.loads(row[12])))) for row in rows]
-
-    def text(self, path: str) -> str:
-        """The canonical text of a document."""
-        for (text,) in self.rows("SELECT text FROM document WHERE path = ?", path):
-            return str(text)
-        near = [d.path for d in self.documents() if path.lower() in d.path.lower() or d.path.endswith("/" + path)]
-        hint = f"did you mean {near[0]}?" if near else "`footnote status` lists what is there"
-        raise LibraryError(f"no document {path!r} in {self.place}: {hint}")
-
-    def paths(self, documents: Iterable[str] = ()) -> list[str]:
-        """Of these documents: by path or glob pattern; a folder means what is in it; nothing means all."""
-        where, values = _these(list(documents))
-        return [row[0] for row in self.rows(f"SELECT path FROM document WHERE {where} ORDER BY path", *values)]
-
-    def failures(self) -> list[Failure]:
-        return [
-            Failure(*row) for row in self.rows("SELECT root, file, reason, size, mtime_ns FROM failure ORDER BY 1, 2")
-        ]
-
-    def roots(self) -> list[str]:
-        return [row[0] for row in self.rows("SELECT path FROM root ORDER BY path")]
-
-    def excluded(self) -> list[str]:
-        """Files that were taken out of the library and stay out until they are given by name."""
-        return [row[0] for row in self.rows("SELECT file FROM excluded ORDER BY file")]
-
-    def long_forms(self) -> dict[str, list[str]]:
-        """What the documents say that abbreviations stand for, the most usual first."""
-        forms: dict[str, list[str]] = {}
-        for short, long in self.rows(
-            "SELECT short, min(long) FROM short_form GROUP BY short, lower(long) ORDER BY count(*) DESC, 1, 2"
-        ):
-            forms.setdefault(short, []).append(long)
-        return forms
-
-    # Chunks
-
-    def count(self) -> int:
-        generation, known = self.generation, self._count
-        if known[0] != generation:
-            known = self._count = (generation, int(self.rows("SELECT count(*) FROM chunk")[0][0]))
-        return known[1]
-
-    def chunks(self, ids: Sequence[int]) -> dict[int, Chunk]:
-        """The chunks among these that are there, by id. A document's chunks have consecutive ids, in order."""
-        rows = self.rows(
-            'SELECT chunk.id, path, title, section, start, "end", substr(text, start + 1, "end" - start), kind, units,'
-            " header, page, named FROM chunk JOIN document ON document.id = chunk.document"
-            f" WHERE chunk.id IN {_GIVEN}",
-            json.dumps(list(ids)),
-        )
-        return {i: Chunk(*(*row[:7], unpack_units(row[7]), *row[8:10], bool(row[10]))) for i, *row in rows}
-
-    def select(self, documents: Iterable[str] = (), kinds: Iterable[str] = ()) -> list[int]:
-        """Ids of the chunks of these documents (by path or glob pattern; a folder means what is in it) and kinds."""
-        where, values = _these(list(documents))
-        if kinds := list(kinds):
-            where += f" AND kind IN ({','.join('?' * len(kinds))})"
-        query = f"SELECT chunk.id FROM chunk JOIN document ON document.id = document WHERE {where} ORDER BY chunk.id"
-        return [row[0] for row in self.rows(query, *values, *kinds)]
-
-    # Words
-
-    def match(self, terms: Sequence[str], n: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
-        """The chunks that hold any of the terms, with their BM25, best first."""
-        with self.reading():
-            return self._fulltext.match(terms, n, among)
-
-    def words(self, ids: Sequence[int]) -> list[Words]:
-        """The terms of these chunks, in the order of their ids."""
-        return self._fulltext.words(ids)
-
-    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
-        """In how many chunks each term stands."""
-        with self.reading():
-            return self._fulltext.frequencies(terms)
-
-    def meant(self, term: str) -> str:
-        """The word that a word which stands nowhere is a slip of, or nothing."""
-        return self._fulltext.meant(term)
-
-    # Vectors
-
-    def vectors(self, ids: Sequence[int] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The vectors of these chunks, or of all, as SQLite keeps them: ids and a matrix, in the order of the ids."""
-
-        with self.reading(), _in_words(self.place):
-            embedder = self.meta("embedder")
-            return everything(self.db, embedder, self.count()) if ids is None else stored(self.db, embedder, ids)
-
-    def nearest(
-        self, vector: NDArray[np.float32], n: int, among: Sequence[int] | None = None
-    ) -> list[tuple[int, float]]:
-        """The chunks nearest to a vector with their cosine similarity, best first: by Chroma, or exactly.
-
-        Exactly (every vector is compared) where Chroma is being written or is out of reach, and among a given few.
-        """
-        with self.reading():
-            return self._nearest.find(vector, n, among)
-
-    # SQLite
-
-    @property
-    def db(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        if not hasattr(self._local, "db"):
-            self._local.db = connect(self.place / FILE)
-        db: sqlite3.Connection = self._local.db
-        return db
-
-    def rows(self, query: str, *values: object) -> list[Any]:
-        """For the other files of this package: what a query gives."""
-        with _in_words(self.place):
-            return self.db.execute(query, values).fetchall()
+    def _look(self, seen: tuple[str, ...]) -> None:
+        library = self.library
+        if self._index:
+            self._index.close()
+        self._index, self._seen, self._again_at = None, seen, float("inf")
+        if not library.count():
+            return
+        try:
+            self._index = open_index(library)
+            self._all = None  # 1,536 bytes a chunk that are not needed any more
+        except (IndexTrouble, IndexOutOfReach) as error:
+            self._again_at = time.monotonic() + self._patience
+            if isinstance(error, IndexTrouble):
+                library.troubled(library, str(error))
+            else:
+                library.notify(f"{error}; searching the library's own vectors meanwhile")
 
 
-@contextlib.contextmanager
-def _in_words(place: Path) -> Iterator[None]:
+def open_index(library: Library) -> VectorIndex:
+    """The vector index of a library that is not empty. What is in disorder with it is raised as IndexTrouble."""
+    if library.meta("index_clean") != "1":
+        raise IndexTrouble("was not finished")
+    index = VectorIndex(library.index_home, library.meta("id"), int(library.meta("index_serial")))
     try:
-        yield
-    except sqlite3.Error as error:
-        raise LibraryError(
-            f"{place / FILE} cannot be read ({error}): if it is damaged, move it away and run `footnote ingest FOLDER`"
-        ) from error
+        index.check(library.generation, library.count(), [library.vectors(_sample(library))])
+    except BaseException:
+        index.close()
+        raise
+    return index
 
 
-def _these(documents: Sequence[str]) -> tuple[str, list[str]]:
-    if not documents:
-        return "1", []
-    where = " OR ".join(["path = ? OR path GLOB ? OR path GLOB ?"] * len(documents))
-    return f"({where})", [v for d in documents for v in (d, d, d.rstrip("/") + "/*")]
+def _sample(library: Library) -> list[int]:
+    """Ids of chunks spread over the library, the first and the newest among them."""
+    first, last = library.rows("SELECT min(id), max(id) FROM chunk")[0]
+    at = [first + (last - first) * i // (SAMPLE - 1) for i in range(SAMPLE)]
+    found = (library.rows("SELECT id FROM chunk WHERE id >= ? ORDER BY id LIMIT 1", i)[0][0] for i in at)
+    return sorted(set(found))

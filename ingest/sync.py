@@ -297,9 +297,9 @@ class Embedding:
 # Documents are taken out of the library by hand; `ingest` leaves them out until their file is given by name.
 
 
-def remove(documents: Sequence[str], place: str | Path) -> list[str]:
+def remove(documents: Sequence[str], place: str | Path, *, wait_seconds: float = 0.0) -> list[str]:
     """Take documents out: by path or glob pattern; a folder means what is in it. The files stay where they are."""
-    with contextlib.closing(Library(place)) as library, Writing(library, "remove") as writing:
+    with contextlib.closing(Library(place)) as library, Writing(library, "remove", wait_seconds) as writing:
         gone = _meant(library, documents)
         writing.publish(
             Change(

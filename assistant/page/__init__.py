@@ -1,15 +1,11 @@
 """What `app.py` shows. Only these files know Streamlit; `parts/` holds what runs in the browser.
 
-jobs      an answer, or an ingest, under way in a thread of its own        (no Streamlit)
-sources   a footnote becomes its place in the guide                        (no Streamlit)
-view      an answer becomes what the browser draws                         (no Streamlit)
-uploads   files that a visitor gives, kept in the library's own folder     (no Streamlit)
-feedback  an answer becomes a question for the evaluation                  (no Streamlit)
-starters  questions drawn from the library                                 (no Streamlit)
-writers   what can write an answer here, and if not, why                   (no Streamlit)
-visit     who is visiting, and where they are
-parts     the pieces of page drawn by our own JavaScript
-ask, side, guides, read, evaluation, first   the pages and the panel beside them
+ask       the conversation: questions, answers, what one can do with them; the first page
+side      the panel beside every page; a guide to read; the report of an evaluation
+guides    guides in the panel: uploads, reading, taking out
+visit     who is visiting, where they are, and what can write an answer
+view      an answer becomes what the browser draws            (no Streamlit)
+jobs      an answer, or an ingest, under way in its own thread (no Streamlit)
 """
 
 from __future__ import annotations
@@ -41,7 +37,6 @@ def _code(name: str) -> tuple[str, str]:
 
 def mount(name: str, key: str, data: dict[str, Any], *triggers: str) -> Any:
     """Draws a part, and gives what the reader did in it: one attribute for each of its triggers."""
-
     script, css = _code(name)
     part = st.components.v2.component(f"footnote_{name}", js=script, css=css)
     listed: dict[str, Any] = {f"on_{trigger}_change": _nothing for trigger in triggers}

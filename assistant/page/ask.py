@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, groupby, zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import streamlit as st
 from assistant.answer import History
 from assistant.conversations import Turn
 from assistant.page import guides, mount, side, view, visit
-from assistant.page.guides import renew
 from assistant.page.jobs import Answering
 from assistant.page.visit import LABELS, missing
 from assistant.prompts import messages
@@ -24,293 +23,11 @@ from assistant.records import Answer, Passage, Request, neutralise
 from assistant.records import Turn as Earlier
 from ingest.chunks import Chunk
 from ingest.errors import FootnoteError, LibraryError
-from ingest.library import Library
+from ingest.library import Library, own
 
-# Questions to begin with, drawn from the guides: those that they ask themselves, else what their headings name.
-
-SAMPLE = 400  # chunks looked at
-SHORTEST, LONGEST_STARTER = 12, 90  # characters of a starter
-_GENERAL = re.compile(
-    r"(?i)introduction|overview|summary|conclusion|contents|table of|references|resources|faq|frequently|further"
-    r"|notes?$|about|licen[cs]e|appendix"
-)
-_BEGINS_NAME = re.compile(r"^(?:[A-Z][A-Za-z]*[A-Z]|[A-Z]\d|[A-Z]+\b)")
-
-
-def starting_questions(library: Library, n: int = 5) -> list[str]:
-    """At most one question in turn from each guide, those that the guides ask themselves first."""
-    ids = library.select()
-    chunks = library.chunks(ids[:: max(1, len(ids) // SAMPLE)])
-    by_guide: dict[str, list[Chunk]] = {}
-    for _, chunk in sorted(chunks.items()):
-        by_guide.setdefault(chunk.document, []).append(chunk)
-    rounds = zip_longest(*(list(_spread(list(dict.fromkeys(_asked(found))))) for found in by_guide.values()))
-    return list(dict.fromkeys(filter(None, chain.from_iterable(rounds))))[:n]
-
-
-def _spread(questions: list[str]) -> Iterator[str]:
-    """From the middle on: what stands first is seldom what a guide is about."""
-    middle = len(questions) // 2
-    return chain(questions[middle:], questions[:middle])
-
-
-def _asked(chunks: Sequence[Chunk]) -> Iterator[str]:
-    headings = [neutralise(c.section.rsplit(" > ", 1)[-1]).strip() for c in chunks]
-    asked = [h for h in headings if h.endswith("?") and SHORTEST <= len(h) <= LONGEST_STARTER]
-    if asked:
-        return iter(asked)
-    named = (h.rstrip(".:") for h in headings if h and "?" not in h and not _GENERAL.search(h))
-    return (
-        q for h in named if len(q := f"What is said about {_lowered(h)}?") <= LONGEST_STARTER and len(h.split()) > 1
-    )
-
-
-def _lowered(heading: str) -> str:
-    bare = re.sub(r"^[\d.]+\s+", "", heading)
-    return bare if _BEGINS_NAME.match(bare) else bare[:1].lower() + bare[1:]
-
-
-# An answer that fell short becomes a question of the evaluation set.
-
-FILE = "questions.jsonl"
-_KINDS = {"row": "table", "code": "code", "item": "list"}
-
-Pick = tuple[int, int]  # passage and unit, counted from 0
-
-
-def question(turn: Turn, history: Sequence[str], picked: Sequence[Pick], words: Sequence[str] = ()) -> dict[str, Any]:
-    """In the form that `footnote evaluate` reads. With nothing picked, it is a question that the guides do not answer.
-
-    `words` are what a right answer has to say, as plain text; a line of regular expressions is made of each.
-    """
-    import re
-
-    passages = turn.answer.passages if turn.answer else ()
-    evidence = [{"document": passages[p].document, "quote": unit_text(passages[p], u)} for p, u in picked]
-    digest = hashlib.sha256(json.dumps([turn.question, list(history)]).encode()).hexdigest()[:10]
-    return {
-        "id": f"kept-{digest}",
-        "kind": _kind(passages, history, picked),
-        "question": turn.question,
-        "history": list(history),
-        "facts": [re.escape(w.strip()) for w in words if w.strip()],
-        "evidence": evidence,
-        "split": "test",
-        "passages": [{"document": p.document, "start": p.start, "end": p.end} for p in passages],
-        "comment": turn.comment,
-    }
-
-
-def _kind(passages: Sequence[Passage], history: Sequence[str], picked: Sequence[Pick]) -> str:
-    if not picked:
-        return "none"
-    if history:
-        return "follow"
-    passage, unit = picked[0]
-    units = passages[passage].units
-    return _KINDS.get(units[unit].kind, "fact") if units else "fact"
-
-
-def keep(place: Path, kept: dict[str, Any]) -> Path:
-    """Adds the question to the library's own set; kept again, it replaces what was kept."""
-    file = place / FILE
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        others = [line for line in lines if line.strip() and json.loads(line).get("id") != kept["id"]]
-        waiting = file.with_suffix(".part")
-        waiting.write_text(
-            "".join(f"{line}\n" for line in [*others, json.dumps(kept, ensure_ascii=False)]), encoding="utf-8"
-        )
-        waiting.replace(file)
-    except (OSError, ValueError) as error:
-        raise FootnoteError(
-            f"{file} cannot be added to ({error}): make it writable, or move a damaged one away"
-        ) from error
-    return file
-
-
-def units_of(answer: Answer) -> list[dict[str, Any]]:
-    """The passages unit by unit, to pick from."""
-    return [
-        {"title": " › ".join(filter(None, (p.title, p.section.rsplit(" > ", 1)[-1]))), "units": _texts(p)}
-        for p in answer.passages
-    ]
-
-
-def _texts(passage: Passage) -> list[str]:
-    return [unit_text(passage, u) for u in range(max(1, len(passage.units)))]
-
-
-def unit_text(passage: Passage, unit: int) -> str:
-    """Word for word, as the guide has it."""
-    if not passage.units:
-        return passage.text
-    chosen = passage.units[unit]
-    return passage.text[chosen.start - passage.start : chosen.end - passage.start]
-
-
-# What one can do with an answer: ask again, edit, see what the model saw, judge it, keep it as a test question.
-
-Ask = Callable[[str, list[Turn], int | None], str]
-
-
-def show(turn: Turn, turns: list[Turn], ask: Ask) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tools-{turn.id}"):
-        if turn is turns[-1] or turn.id == turns[-1].id:
-            if st.button("Ask again", icon=":material/refresh:", type="tertiary", key=f"again-{turn.id}"):
-                _anew(turn.question, turn, turns, ask)
-            if st.button(
-                "Edit", icon=":material/edit:", type="tertiary", key=f"edit-{turn.id}", help="Edit the question"
-            ):
-                st.session_state.editing = turn.id
-        if st.button("What the model saw", icon=":material/visibility:", type="tertiary", key=f"saw-{turn.id}"):
-            _seen(turn, turns)
-        _versions(turn)
-        st.feedback("thumbs", key=f"thumb-{turn.id}", default=turn.thumb, on_change=_judged, args=(turn,))
-    if st.session_state.get("editing") == turn.id:
-        _edit(turn, turns, ask)
-    if st.session_state.get(f"thumb-{turn.id}", turn.thumb) is not None:
-        _comment(turn, turns)
-
-
-def _anew(question: str, turn: Turn, turns: list[Turn], ask: Ask) -> None:
-    st.session_state.editing = None
-    st.session_state.get("versions", {}).pop((st.session_state.conversation, turn.place), None)
-    if error := ask(question, turns, turn.place):
-        st.error(visit.label(error))
-    else:
-        st.rerun()
-
-
-def _edit(turn: Turn, turns: list[Turn], ask: Ask) -> None:
-    with st.form(f"editing-{turn.id}"):
-        text = st.text_area("Your question", turn.question, key=f"edited-{turn.id}")
-        buttons = st.container(horizontal=True)
-        if buttons.form_submit_button("Ask", type="primary"):
-            _anew(text, turn, turns, ask)
-        if buttons.form_submit_button("Leave it"):
-            st.session_state.editing = None
-            st.rerun()
-
-
-def _versions(turn: Turn) -> None:
-    """A question that was asked again has several answers; none is lost."""
-    name = st.session_state.conversation
-    by_place = groupby(visit.conversations().turns(name), key=lambda t: t.place)
-    versions = next((list(found) for place, found in by_place if place == turn.place), [turn])
-    if len(versions) < 2:
-        return
-    ids = [version.id for version in versions]
-    numbers = range(1, len(ids) + 1)
-    chosen = st.selectbox(
-        "Version", numbers, ids.index(turn.id), format_func=lambda n: f"Answer {n} of {len(ids)}",
-        key=f"version-{turn.id}", label_visibility="collapsed", width=150,
-    )  # fmt: skip
-    if ids[chosen - 1] != turn.id:
-        st.session_state.versions[(name, turn.place)] = ids[chosen - 1]
-        st.rerun()
-
-
-def _judged(turn: Turn) -> None:
-    visit.conversations().judge(turn.id, st.session_state[f"thumb-{turn.id}"], turn.comment)
-
-
-def _comment(turn: Turn, turns: list[Turn]) -> None:
-    thumb = st.session_state.get(f"thumb-{turn.id}", turn.thumb)
-    with st.container(horizontal=True, vertical_alignment="bottom", key=f"judged-{turn.id}"):
-        comment = st.text_input(
-            "What was good or bad about it?", turn.comment, key=f"comment-{turn.id}", max_chars=1000
-        )
-        if comment != turn.comment:
-            visit.conversations().judge(turn.id, thumb, comment)
-        if thumb == 0 and st.button("Keep as a test question", key=f"keep-{turn.id}"):
-            _keep(turn, turns)
-
-
-@st.dialog("What the model saw", width="large")
-def _seen(turn: Turn, turns: list[Turn]) -> None:
-    answer = turn.answer
-    if answer is None:
-        st.text("Nothing: the question was interrupted before anything was found.")
-        return
-    if answer.model == "quotes":
-        st.caption("No model was asked: the answer was chosen from these units.")
-    earlier = tuple(
-        Earlier(t.question, t.answer.text if t.answer and t.answer.status == "answered" else "")
-        for t in turns
-        if t.place < turn.place
-    )
-    request = Request(answer.understood or answer.question, answer.passages, earlier)
-    st.code(_said(answer.model, request), language=None, wrap_lines=True)
-
-
-def _said(model: str, request: Request) -> str:
-    """The prompt, in the words that the writer of this name sends."""
-    kind, _, name = model.partition(":")
-    if kind == "claude":
-        from assistant.writers.claude import MODEL, Claude
-
-        return Claude(name or MODEL).prompt(request)
-    parts = messages(request)
-    shown = parts[1:] if kind == "quotes" else parts
-    return "\n\n".join(str(message["content"]) for message in shown)
-
-
-@st.dialog("Keep as a test question", width="large")
-def _keep(turn: Turn, turns: list[Turn]) -> None:
-    st.markdown("Which words should the answer have rested on? Pick them; pick none if the guides do not answer it.")
-    passages = units_of(turn.answer) if turn.answer else []
-    result = mount("picker", f"picker-{turn.id}", {"key": str(turn.id), "passages": passages}, "picked")
-    words = st.text_input("Words that a right answer has to say, with a comma between them (may be left empty)")
-    if not st.button("Keep", type="primary", key=f"kept-{turn.id}"):
-        return
-    picked = [(int(p), int(u)) for p, _, u in (pick.partition(".") for pick in sorted(result.picked or []))]
-    history = [t.question for t in turns if t.place < turn.place]
-    try:
-        file = keep(visit.place(), question(turn, history, picked, words.split(",")))
-    except FootnoteError as error:
-        st.error(visit.label(str(error)))
-    else:
-        st.success(visit.label(f"Kept in {file}. footnote evaluate {file} asks it again."))
-
-
-# What is shown where there is no library yet, or an empty one: how to fill it.
-
-CORPUS = Path(__file__).resolve().parents[2] / "corpus"
-
-
-def first_page(why: str) -> None:
-    st.html("<h1 class='footnote-title'>Ask your guides</h1>")
-    st.markdown(
-        "Footnote answers from your own documents, every sentence with a footnote that leads to the exact words."
-    )
-    if guides.under_way("first"):
-        return
-    if "no library at" not in why:
-        st.warning(visit.label(why))
-    st.markdown("**There is nothing to ask yet.** Choose what it should read:")
-    if CORPUS.is_dir() and st.button("Read the starter guides", type="primary", icon=":material/auto_stories:"):
-        _start(str(CORPUS))
-    with st.form("folder", border=True):
-        folder = st.text_input("Or a folder of your own", placeholder="/home/you/guides")
-        if st.form_submit_button("Read this folder") and folder:
-            _start(folder)
-    guides.upload("first")
-    guides.outcome()
-
-
-def _start(folder: str) -> None:
-    path = Path(folder).expanduser()
-    try:
-        if not path.exists():
-            raise FootnoteError(f"There is no file or folder {folder}. Give one that exists.")
-        guides.begin(lambda tell: renew(visit.place(), [path], tell))
-    except FootnoteError as error:
-        st.error(visit.label(str(error)))
-
-
-LOG = "log.jsonl"  # in the library's folder, where a visitor asks for it
 LONGEST = 2000  # characters of a question
+MOST_KEPT = 100_000  # characters of a question that is too long, and is given back to be shortened
+LOG = "log.jsonl"  # in the library's folder, where a visitor asks for it
 AT_ONCE = 0.45  # seconds that an answer is waited for before the page is shown without it
 TICK = 0.15  # seconds between looks at an answer that is being written
 
@@ -318,7 +35,7 @@ TICK = 0.15  # seconds between looks at an answer that is being written
 def page() -> None:
     try:
         library = visit.library()
-        count = len(library.documents())
+        count = len(library.paths())
     except LibraryError as error:
         side.panel()
         first_page(str(error))
@@ -328,12 +45,11 @@ def page() -> None:
         first_page("The library is empty.")
         return
     turns = visit.shown_turns(_conversation())
-    # In st.bottom by name: an input that Streamlit puts there by itself drags the page to its end whenever it grows.
-    asked = st.bottom.chat_input("Ask your guides", key="question", max_chars=LONGEST)
-    asked = asked or st.session_state.pop("starter", None)
-    if asked and (wrong := ask(str(asked), turns)):
-        st.error(visit.label(wrong))
-    turns = visit.shown_turns(_conversation())
+    if asked := _asked_now():
+        if wrong := ask(asked, turns):
+            st.session_state.refused = asked, wrong
+            st.rerun()
+        turns = visit.shown_turns(_conversation())
     mark = {"cookie": visit.COOKIE, "mark": visit.owner(), "focus": st.session_state.get("conversation") or "new"}
     mount("page", "page", mark)
     if turns:
@@ -341,6 +57,16 @@ def page() -> None:
     else:
         _welcome(library, count)
     side.panel([answer for turn in turns if (answer := _answer(turn))])
+
+
+def _asked_now() -> str:
+    """What was typed or chosen just now. What could not be asked is in the box again, with the reason beside it."""
+    if refused := st.session_state.pop("refused", None):
+        st.session_state.question = refused[0]
+        st.bottom.error(visit.label(refused[1]))
+    # In st.bottom by name: an input that Streamlit puts there by itself drags the page to its end whenever it grows.
+    typed = st.bottom.chat_input("Ask your guides", key="question", max_chars=MOST_KEPT)
+    return str(typed or st.session_state.pop("starter", ""))
 
 
 def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
@@ -352,6 +78,7 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
         return f"{LABELS[visit.choice().kind]} cannot write. {why}."
     try:
         assistant, store, sources = visit.chosen(), visit.conversations(), visit.sources()
+        log = own(visit.place(), LOG) if st.session_state.get("log") else None
     except FootnoteError as error:
         return str(error)
     place = place if place is not None else (turns[-1].place + 1 if turns else 0)
@@ -360,8 +87,6 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
     st.query_params["c"] = name
     turn = store.ask(name, question, place)
     history = _history(t for t in turns if t.place < place)
-
-    log = visit.place() / LOG if st.session_state.get("log") else None
 
     def keep(answer: Answer) -> None:
         if log:
@@ -457,3 +182,269 @@ def _welcome(library: Library, count: int) -> None:
 @st.cache_data(show_spinner=False, max_entries=4)
 def _starters(_library: Library, generation: int) -> list[str]:
     return starting_questions(_library)
+
+
+# What one can do with an answer: ask again, edit, see what the model saw, judge it, keep it as a test question.
+
+Ask = Callable[[str, list[Turn], int | None], str]
+
+
+def show(turn: Turn, turns: list[Turn], ask: Ask) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tools-{turn.id}"):
+        if turn is turns[-1] or turn.id == turns[-1].id:
+            if st.button("Ask again", icon=":material/refresh:", type="tertiary", key=f"again-{turn.id}"):
+                _anew(turn.question, turn, turns, ask)
+            if st.button(
+                "Edit", icon=":material/edit:", type="tertiary", key=f"edit-{turn.id}", help="Edit the question"
+            ):
+                st.session_state.editing = turn.id
+        if st.button("What the model saw", icon=":material/visibility:", type="tertiary", key=f"saw-{turn.id}"):
+            _seen(turn, turns)
+        _versions(turn)
+        st.feedback("thumbs", key=f"thumb-{turn.id}", default=turn.thumb, on_change=_judged, args=(turn,))
+    if st.session_state.get("editing") == turn.id:
+        _edit(turn, turns, ask)
+    if st.session_state.get(f"thumb-{turn.id}", turn.thumb) is not None:
+        _comment(turn, turns)
+
+
+def _anew(question: str, turn: Turn, turns: list[Turn], ask: Ask) -> None:
+    st.session_state.editing = None
+    st.session_state.get("versions", {}).pop((st.session_state.conversation, turn.place), None)
+    if error := ask(question, turns, turn.place):
+        st.error(visit.label(error))
+    else:
+        st.rerun()
+
+
+def _edit(turn: Turn, turns: list[Turn], ask: Ask) -> None:
+    with st.form(f"editing-{turn.id}"):
+        text = st.text_area("Your question", turn.question, key=f"edited-{turn.id}")
+        buttons = st.container(horizontal=True)
+        if buttons.form_submit_button("Ask", type="primary"):
+            _anew(text, turn, turns, ask)
+        if buttons.form_submit_button("Leave it"):
+            st.session_state.editing = None
+            st.rerun()
+
+
+def _versions(turn: Turn) -> None:
+    """A question that was asked again has several answers; none is lost."""
+    ids = turn.versions
+    if len(ids) < 2:
+        return
+    numbers = range(1, len(ids) + 1)
+    chosen = st.selectbox(
+        "Version", numbers, ids.index(turn.id), format_func=lambda n: f"Answer {n} of {len(ids)}",
+        key=f"version-{turn.id}", label_visibility="collapsed", width=150,
+    )  # fmt: skip
+    if ids[chosen - 1] != turn.id:
+        st.session_state.versions[(st.session_state.conversation, turn.place)] = ids[chosen - 1]
+        st.rerun()
+
+
+def _judged(turn: Turn) -> None:
+    visit.conversations().judge(turn.id, st.session_state[f"thumb-{turn.id}"], turn.comment)
+
+
+def _comment(turn: Turn, turns: list[Turn]) -> None:
+    thumb = st.session_state.get(f"thumb-{turn.id}", turn.thumb)
+    with st.container(horizontal=True, vertical_alignment="bottom", key=f"judged-{turn.id}"):
+        comment = st.text_input(
+            "What was good or bad about it?", turn.comment, key=f"comment-{turn.id}", max_chars=1000
+        )
+        if comment != turn.comment:
+            visit.conversations().judge(turn.id, thumb, comment)
+        if thumb == 0 and st.button("Keep as a test question", key=f"keep-{turn.id}"):
+            _keep(turn, turns)
+
+
+@st.dialog("What the model saw", width="large")
+def _seen(turn: Turn, turns: list[Turn]) -> None:
+    answer = turn.answer
+    if answer is None:
+        st.text("Nothing: the question was interrupted before anything was found.")
+        return
+    if answer.model == "quotes":
+        st.caption("No model was asked: the answer was chosen from these units.")
+    earlier = tuple(
+        Earlier(t.question, t.answer.text if t.answer and t.answer.status == "answered" else "")
+        for t in turns
+        if t.place < turn.place
+    )
+    request = Request(answer.understood or answer.question, answer.passages, earlier)
+    st.code(_said(answer.model, request), language=None, wrap_lines=True)
+
+
+def _said(model: str, request: Request) -> str:
+    """The prompt, in the words that the writer of this name sends."""
+    kind, _, name = model.partition(":")
+    if kind == "claude":
+        from assistant.writers.claude import MODEL, Claude
+
+        return Claude(name or MODEL).prompt(request)
+    parts = messages(request)
+    shown = parts[1:] if kind == "quotes" else parts
+    return "\n\n".join(str(message["content"]) for message in shown)
+
+
+@st.dialog("Keep as a test question", width="large")
+def _keep(turn: Turn, turns: list[Turn]) -> None:
+    st.markdown("Which words should the answer have rested on? Pick them; pick none if the guides do not answer it.")
+    passages = units_of(turn.answer) if turn.answer else []
+    result = mount("picker", f"picker-{turn.id}", {"key": str(turn.id), "passages": passages}, "picked")
+    words = st.text_input("Words that a right answer has to say, with a comma between them (may be left empty)")
+    if not st.button("Keep", type="primary", key=f"kept-{turn.id}"):
+        return
+    picked = [(int(p), int(u)) for p, _, u in (pick.partition(".") for pick in sorted(result.picked or []))]
+    history = [t.question for t in turns if t.place < turn.place]
+    try:
+        file = keep(visit.place(), question(turn, history, picked, words.split(",")))
+    except FootnoteError as error:
+        st.error(visit.label(str(error)))
+    else:
+        st.success(visit.label(f"Kept in {file}. footnote evaluate {file} asks it again."))
+
+
+# An answer that fell short becomes a question of the evaluation set.
+
+FILE = "questions.jsonl"
+_KINDS = {"row": "table", "code": "code", "item": "list"}
+
+Pick = tuple[int, int]  # passage and unit, counted from 0
+
+
+def question(turn: Turn, history: Sequence[str], picked: Sequence[Pick], words: Sequence[str] = ()) -> dict[str, Any]:
+    """In the form that `footnote evaluate` reads. With nothing picked, it is a question that the guides do not answer.
+
+    `words` are what a right answer has to say, as plain text; a line of regular expressions is made of each.
+    """
+    passages = turn.answer.passages if turn.answer else ()
+    evidence = [{"document": passages[p].document, "quote": unit_text(passages[p], u)} for p, u in picked]
+    digest = hashlib.sha256(json.dumps([turn.question, list(history)]).encode()).hexdigest()[:10]
+    return {
+        "id": f"kept-{digest}",
+        "kind": _kind(passages, history, picked),
+        "question": turn.question,
+        "history": list(history),
+        "facts": [re.escape(w.strip()) for w in words if w.strip()],
+        "evidence": evidence,
+        "split": "test",
+        "passages": [{"document": p.document, "start": p.start, "end": p.end} for p in passages],
+        "comment": turn.comment,
+    }
+
+
+def _kind(passages: Sequence[Passage], history: Sequence[str], picked: Sequence[Pick]) -> str:
+    if not picked:
+        return "none"
+    if history:
+        return "follow"
+    passage, unit = picked[0]
+    units = passages[passage].units
+    return _KINDS.get(units[unit].kind, "fact") if units else "fact"
+
+
+def keep(place: Path, kept: dict[str, Any]) -> Path:
+    """Adds the question to the library's own set; kept again, it replaces what was kept."""
+    file = own(place, FILE)
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        others = [line for line in lines if line.strip() and json.loads(line).get("id") != kept["id"]]
+        waiting = file.with_suffix(".part")
+        waiting.unlink(missing_ok=True)
+        waiting.write_text(
+            "".join(f"{line}\n" for line in [*others, json.dumps(kept, ensure_ascii=False)]), encoding="utf-8"
+        )
+        waiting.replace(file)
+    except (OSError, ValueError) as error:
+        raise FootnoteError(
+            f"{file} cannot be added to ({error}): make it writable, or move a damaged one away"
+        ) from error
+    return file
+
+
+def units_of(answer: Answer) -> list[dict[str, Any]]:
+    """The passages unit by unit, to pick from."""
+    return [
+        {
+            "title": " › ".join(filter(None, (p.title, p.section.rsplit(" > ", 1)[-1]))),
+            "units": [unit_text(p, u) for u in range(max(1, len(p.units)))],
+        }
+        for p in answer.passages
+    ]
+
+
+def unit_text(passage: Passage, unit: int) -> str:
+    """Word for word, as the guide has it."""
+    if not passage.units:
+        return passage.text
+    chosen = passage.units[unit]
+    return passage.text[chosen.start - passage.start : chosen.end - passage.start]
+
+
+# What is shown where there is no library yet, or an empty one: how to fill it. Folders of the server are for whoever
+# may type commands there: a page cannot tell a visitor on this machine from one who comes by a proxy or a tunnel.
+
+CORPUS = Path(__file__).resolve().parents[2] / "corpus"
+
+
+def first_page(why: str) -> None:
+    st.html("<h1 class='footnote-title'>Ask your guides</h1>")
+    st.markdown(
+        "Footnote answers from your own documents, every sentence with a footnote that leads to the exact words."
+    )
+    if guides.under_way("first"):
+        return
+    if "no library at" not in why:
+        st.warning(visit.label(why))
+    st.markdown("**There is nothing to ask yet.** Choose what it should read:")
+    if CORPUS.is_dir() and st.button("Read the starter guides", type="primary", icon=":material/auto_stories:"):
+        place = visit.place()
+        guides.begin(lambda tell: guides.renew(place, [CORPUS], tell))
+    guides.upload("first")
+    guides.outcome()
+
+
+# Questions to begin with, drawn from the guides: those that they ask themselves, else what their headings name.
+
+SAMPLE = 400  # chunks looked at
+SHORTEST, LONGEST_STARTER = 12, 90  # characters of a starter
+_GENERAL = re.compile(
+    r"(?i)introduction|overview|summary|conclusion|contents|table of|references|resources|faq|frequently|further"
+    r"|notes?$|about|licen[cs]e|appendix"
+)
+_BEGINS_NAME = re.compile(r"^(?:[A-Z][A-Za-z]*[A-Z]|[A-Z]\d|[A-Z]+\b)")
+
+
+def starting_questions(library: Library, n: int = 5) -> list[str]:
+    """At most one question in turn from each guide, those that the guides ask themselves first."""
+    ids = library.select()
+    chunks = library.chunks(ids[:: max(1, len(ids) // SAMPLE)])
+    by_guide: dict[str, list[Chunk]] = {}
+    for _, chunk in sorted(chunks.items()):
+        by_guide.setdefault(chunk.document, []).append(chunk)
+    rounds = zip_longest(*(list(_spread(list(dict.fromkeys(_asked(found))))) for found in by_guide.values()))
+    return list(dict.fromkeys(filter(None, chain.from_iterable(rounds))))[:n]
+
+
+def _spread(questions: list[str]) -> Iterator[str]:
+    """From the middle on: what stands first is seldom what a guide is about."""
+    middle = len(questions) // 2
+    return chain(questions[middle:], questions[:middle])
+
+
+def _asked(chunks: Sequence[Chunk]) -> Iterator[str]:
+    headings = [neutralise(c.section.rsplit(" > ", 1)[-1]).strip() for c in chunks]
+    asked = [h for h in headings if h.endswith("?") and SHORTEST <= len(h) <= LONGEST_STARTER]
+    if asked:
+        return iter(asked)
+    named = (h.rstrip(".:") for h in headings if h and "?" not in h and not _GENERAL.search(h))
+    return (
+        q for h in named if len(q := f"What is said about {_lowered(h)}?") <= LONGEST_STARTER and len(h.split()) > 1
+    )
+
+
+def _lowered(heading: str) -> str:
+    bare = re.sub(r"^[\d.]+\s+", "", heading)
+    return bare if _BEGINS_NAME.match(bare) else bare[:1].lower() + bare[1:]

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from assistant.page import visit
-from assistant.page.jobs import Ingesting
+from assistant.page.jobs import Ingesting, Stopped
 from assistant.records import neutralise
 from ingest.documents import SUFFIXES
 from ingest.errors import FootnoteError, LibraryError, ReadError
-from ingest.library import Library
-from ingest.sync import Report, Tell, changes
-
-if TYPE_CHECKING:
-    from ingest.sync import Report, Tell
-
+from ingest.library import Library, own
+from ingest.sync import Report, Tell, changes, file_of, sync
+from ingest.sync import remove as leave_out
 
 # Files that a visitor gives to the library. They are kept in its own folder, whatever they are called.
 
 FOLDER = "uploads"
 NAME_CHARACTERS = 100
+PATIENT_SECONDS = 30.0  # for another writer of the library
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
@@ -43,7 +41,7 @@ def safe_name(name: str) -> str:
 
 def keep(place: Path, name: str, data: bytes) -> Path:
     """Writes an upload into the library's folder; one of the same name replaces it."""
-    folder = (place / FOLDER).resolve()
+    folder = own(place, FOLDER).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / safe_name(name)
     if path.is_symlink() or path.parent != folder:
@@ -59,16 +57,12 @@ def keep(place: Path, name: str, data: bytes) -> Path:
 
 def renew(place: Path, paths: Iterable[str | Path], tell: Tell) -> Report:
     """Brings these folders and files into the library."""
-    from ingest.sync import sync
-
-    return sync(list(paths), place, progress=tell, wait_seconds=30.0)
+    return sync(list(paths), place, progress=tell, wait_seconds=PATIENT_SECONDS)
 
 
 def take_up(place: Path, tell: Tell, fresh: Sequence[Path] = ()) -> Report:
     """Reads the uploads. Stopped by the visitor, those that were fresh are not wanted after all, unless an earlier one
     of the same name has been read."""
-    from assistant.page.jobs import Stopped
-
     try:
         return renew(place, [place / FOLDER], tell)
     except Stopped:
@@ -93,21 +87,17 @@ def again(library: Library, tell: Tell) -> Report:
 
 def remove(library: Library, document: str, tell: Tell) -> Report | None:
     """An upload goes with its file; any other document goes, and its file stays where it is."""
-    from ingest.sync import remove as leave_out
-
-    stored = next((d for d in library.documents() if d.path == document), None)
+    stored = next((d for d in library.documents([document]) if d.path == document), None)
     if stored and (file := upload_of(library, stored.root, stored.file)):
         return discard(library, file, tell)
-    leave_out([document], library.place)
+    leave_out([glob.escape(document)], library.place, wait_seconds=PATIENT_SECONDS)
     return None
 
 
 def upload_of(library: Library, root: str, file: str) -> Path | None:
     """The file, if it is an upload."""
-    from ingest.sync import file_of
-
-    path = file_of(root, file)
-    return path if path.parent.resolve() == (library.place / FOLDER).resolve() else None
+    path, folder = file_of(root, file), library.place / FOLDER
+    return path if path.parent.resolve() == folder.resolve() and not folder.is_symlink() else None
 
 
 def discard(library: Library, file: Path, tell: Tell) -> Report:
@@ -115,6 +105,8 @@ def discard(library: Library, file: Path, tell: Tell) -> Report:
     others = any(path.suffix in SUFFIXES for path in file.parent.iterdir())
     return take_up(library.place, tell) if others else again(library, tell)  # a folder with nothing in it is an error
 
+
+# Reading, seen from the page: how far it is, what came of it.
 
 SLOT = "ingest"
 
@@ -193,6 +185,9 @@ def upload(key: str) -> None:
         place = visit.place()
         begin(lambda tell: take_up(place, tell, kept))
     st.rerun()
+
+
+# The guides in the panel.
 
 
 def listing(library: Library) -> None:

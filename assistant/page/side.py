@@ -141,7 +141,7 @@ def _took(answers: list[Answer]) -> None:
             st.caption(visit.label(f"Together ${dollars:.4f}"))
 
 
-# A whole guide, scrolled to the words that led here: /read?document=…&start=…&end=…
+# A whole guide, scrolled to the words that led here: /read?document=…&start=…&end=…&words=…, their hash.
 
 
 def guide_page() -> None:
@@ -149,9 +149,9 @@ def guide_page() -> None:
     if st.button("Back to the conversation", icon=":material/arrow_back:", type="tertiary"):
         visit.go_to("ask")
     query = st.query_params
-    document = query.get("document", "")
+    document, words = query.get("document", ""), query.get("words", "")
     try:
-        found = visit.sources().whole(document, _number(query.get("start")), _number(query.get("end")))
+        found = visit.sources().whole(document, _number(query.get("start")), _number(query.get("end")), words)
     except FootnoteError as error:
         st.error(visit.label(str(error)))
         return
@@ -160,6 +160,8 @@ def guide_page() -> None:
         return
     st.subheader(visit.label(neutralise(found.title)), anchor=False)
     st.caption(visit.label(document))
+    if found.said:
+        st.warning(visit.label(found.said))
     data = {"key": f"{document}:{found.start}:{found.end}:{len(found.after)}", "title": neutralise(found.title)}
     mount("reader", "reader", {**data, "before": found.before, "quote": found.quote, "after": found.after})
 

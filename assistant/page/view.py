@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -44,10 +45,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Guide:
+    title: str
     text: str
     text_sha256: str
     edges: tuple[int, ...]  # where its chunks begin
     sections: tuple[str, ...]  # of each chunk
+    units: tuple[int, ...]  # where its units begin
+    fences: tuple[int, ...]  # where blocks of code begin and end
 
 
 class Sources:
@@ -55,12 +59,12 @@ class Sources:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._generation = -1
-        self._guides: dict[str, _Guide | None] = {}
+        self._guides: tuple[int, dict[str, _Guide | None]] = (-1, {})
 
     def hashes(self, documents: set[str]) -> dict[str, str]:
         """The hash of each document's text, now."""
-        return {d.path: d.text_sha256 for d in self.library.documents() if d.path in documents}
+        named = [glob.escape(document) for document in documents]
+        return {d.path: d.text_sha256 for d in self.library.documents(named)} if named else {}
 
     def place(self, document: str, title: str, section: str, start: int, end: int, quote: str, was: str = "") -> Place:
         """`was` is the hash of the guide's text when it was cited; without it nothing is said about changes."""
@@ -80,34 +84,41 @@ class Sources:
             )
             start, end = moved, moved + len(quote)
         first, last = _around(guide, start, end)
-        text, fenced = guide.text, len(_FENCE.findall(guide.text, 0, first)) % 2 == 1
+        text, fenced = guide.text, bisect_left(guide.fences, first) % 2 == 1
         return Place(
             document, title, path, start, end, text[first:start], quote, text[end:last],
             first == 0, last == len(text), fenced, said,
         )  # fmt: skip
 
-    def whole(self, document: str, start: int, end: int) -> Place | None:
-        """The guide in full, with these characters as the quote."""
+    def whole(self, document: str, start: int, end: int, words: str = "") -> Place | None:
+        """The guide in full, with these characters as the quote; `words` is their hash from when they were linked."""
         guide = self._guide(document)
         if guide is None:
             return None
-        text = guide.text
+        text, said = guide.text, ""
         start, end = max(0, min(start, len(text))), max(0, min(end, len(text)))
         end = max(start, end)
-        title = next((d.title for d in self.library.documents() if d.path == document), document)
-        return Place(document, title, (), start, end, text[:start], text[start:end], text[end:], True, True, False)
+        if words and hash_of(text[start:end]) != words:
+            length = end - start
+            moved = next((at for at in guide.units if hash_of(text[at : at + length]) == words), -1)
+            start, end = (moved, moved + length) if moved >= 0 else (0, 0)
+            said = "The guide has changed since this link was made. The words are still in it, in another place."
+            if moved < 0:
+                said = "The guide has changed since this link was made, and no longer holds these words."
+        before, quote, after = text[:start], text[start:end], text[end:]
+        return Place(document, guide.title, (), start, end, before, quote, after, True, True, False, said)
 
     def _guide(self, document: str) -> _Guide | None:
-        generation = self.library.generation
-        if generation != self._generation:
-            self._guides, self._generation = {}, generation
-        if document not in self._guides:
-            self._guides[document] = self._read(document)
-        return self._guides[document]
+        known, guides = self._guides
+        if known != (generation := self.library.generation):
+            _, guides = self._guides = (generation, {})
+        if document not in guides:
+            guides[document] = self._read(document)
+        return guides[document]
 
     def _read(self, document: str) -> _Guide | None:
-        sha = self.hashes({document})
-        if not sha:
+        stored = next((d for d in self.library.documents([document]) if d.path == document), None)
+        if stored is None:
             return None
         try:
             text = neutralise(self.library.text(document))
@@ -115,7 +126,15 @@ class Sources:
             return None
         chunks = self.library.chunks(self.library.select([glob.escape(document)]))
         ordered = sorted(chunks.values(), key=lambda c: c.start)
-        return _Guide(text, sha[document], tuple(c.start for c in ordered), tuple(c.section for c in ordered))
+        return _Guide(
+            title=stored.title,
+            text=text,
+            text_sha256=stored.text_sha256,
+            edges=tuple(c.start for c in ordered),
+            sections=tuple(c.section for c in ordered),
+            units=tuple(sorted({at for c in ordered for at in (c.start, *(u.start for u in c.units))})),
+            fences=tuple(found.start() for found in _FENCE.finditer(text)),
+        )
 
 
 def _around(guide: _Guide, start: int, end: int) -> tuple[int, int]:
@@ -149,6 +168,11 @@ def _only(text: str, quote: str, near: int) -> int:
     return min(found, key=lambda at: abs(at - near)) if found else -1
 
 
+def hash_of(words: str) -> str:
+    """What a link carries to know its words by."""
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def in_words(score: float) -> str:
     """What a score means: it is the chance that the passage holds the answer."""
     for least, words in _WORDS:
@@ -156,6 +180,8 @@ def in_words(score: float) -> str:
             return words
     return "unlikely"
 
+
+# An answer, as the browser is given it.
 
 NEAREST = 4  # headings offered where the guides do not answer
 START_CHARACTERS = 220  # of a passage, in the list of what was found
@@ -321,7 +347,7 @@ def _passage_place(sources: Sources, passage: Passage) -> Data:
 
 def _drawn(place: Place, number: str) -> Data:
     title, path = neutralise(place.title), [neutralise(step) for step in place.path if step != place.title]
-    return {**asdict(place), "title": title, "path": path, "n": number}
+    return {**asdict(place), "title": title, "path": path, "n": number, "words": hash_of(place.quote)}
 
 
 def _passage(passage: Passage, place: int, cited: bool) -> Data:

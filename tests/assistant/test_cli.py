@@ -208,6 +208,8 @@ def test_removing_takes_a_document_out_and_leaves_its_file(tmp_path: Path, libra
     assert "removed trees.md" in done.stdout
     assert (folder / "trees.md").exists()
     assert footnote("show", "trees.md", "--library", tmp_path / "copy").returncode == 1
+    status = footnote("status", "--library", tmp_path / "copy")
+    assert f"taken out by hand: {folder / 'trees.md'}; `footnote ingest` with its name brings it back" in status.stdout
 
 
 def test_the_reader_of_our_output_may_leave_early(library: Path) -> None:

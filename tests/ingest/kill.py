@@ -3,7 +3,8 @@
     python -m tests.ingest.kill --times 50
 
 Each round changes the folder, starts an ingest in a process of its own, kills it with SIGKILL at a random moment, and
-checks that the library opens, holds exactly the old state or exactly the new one, and answers a search. At the end one
+checks that the library opens, holds exactly the old state or exactly the new one, and answers a search exactly; so does
+a reader that is open all the time, as a server is, and mends the vector index that a killed writer left. At the end one
 undisturbed ingest must lead to the same state as a fresh one. The embedder is a fake that takes its time, so that
 kills fall into every stage: reading, embedding, staging, publishing, writing the vector index.
 """
@@ -11,6 +12,7 @@ kills fall into every stage: reading, embedding, staging, publishing, writing th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import signal
 import subprocess
@@ -20,8 +22,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from ingest.library import Library
 from ingest.sync import sync
+from ingest.writing import mend_beside
 from tests.fakes import BagOfWords
 from tests.ingest.folders_of_guides import SUBJECTS, fill, guide, state
 
@@ -39,7 +44,7 @@ class Slow(BagOfWords):
         return super().embed(texts)
 
 print("ready", flush=True)
-sync([sys.argv[1]], sys.argv[2], embedder=Slow())
+sync([sys.argv[1]], sys.argv[2], embedder=Slow(), wait_seconds=60)
 print("done", flush=True)
 """
 
@@ -64,13 +69,12 @@ def undisturbed_seconds(folder: Path, place: Path) -> float:
     return time.monotonic() - started
 
 
-def check(place: Path, folder: Path, old: object, fresh: Path) -> str:
+def check(server: Library, folder: Path, old: object, fresh: Path) -> str:
     """Which state the library is in: 'old' or 'new'. Anything else is an error."""
-    now = state(place)
-    library = Library(place)
-    found = library.nearest(BagOfWords().embed(["part 2 of dropout"])[0], 5)
-    assert len(found) == min(5, library.count()), "a search finds too little"
-    assert library.match(["dropout", "part"], 5) or not library.count()
+    now = state(server.place)
+    with contextlib.closing(Library(server.place)) as library:
+        check_search(library)
+        check_search(server)
     if now == old:
         return "old"
     sync([folder], fresh, embedder=BagOfWords())
@@ -78,11 +82,20 @@ def check(place: Path, folder: Path, old: object, fresh: Path) -> str:
     return "new"
 
 
+def check_search(library: Library) -> None:
+    question = BagOfWords().embed(["part 2 of dropout"])[0]
+    found = [cosine for _, cosine in library.nearest(question, 5)]
+    best = sorted(library.vectors()[1] @ question, reverse=True)[:5]
+    assert np.allclose(found, best, atol=1e-5), "a search finds other than the nearest"
+    assert library.match(["dropout", "part"], 5) or not library.count()
+
+
 def main(times: int, seed: int) -> Counter[str]:
     chance, outcomes = random.Random(seed), Counter[str]()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as base:
         folder, place = fill(Path(base) / "guides", SUBJECTS, 8), Path(base) / "library"
         seconds = undisturbed_seconds(folder, place)
+        server = Library(place, troubled=mend_beside)
         for i in range(times):
             change(folder, chance)
             old = state(place)
@@ -90,19 +103,22 @@ def main(times: int, seed: int) -> Counter[str]:
             time.sleep(chance.uniform(0, 1.1 * seconds))
             process.send_signal(signal.SIGKILL)
             killed = process.wait() != 0
-            outcome = check(place, folder, old, Path(base) / f"fresh{i}")
+            outcome = check(server, folder, old, Path(base) / f"fresh{i}")
             outcomes[f"{'killed' if killed else 'finished'}, {outcome} state"] += 1
-        sync([folder], place, embedder=BagOfWords())
+        sync([folder], place, embedder=BagOfWords(), wait_seconds=60)
         sync([folder], Path(base) / "fresh", embedder=BagOfWords())
         assert state(place) == state(Path(base) / "fresh"), (
             "an ingest after the kills does not lead to a fresh one's state"
         )
-        Library(place, notify=_fail).nearest(BagOfWords().embed(["dropout"])[0], 5)
+        check_search(server)
+        server.close()
+        with contextlib.closing(Library(place, notify=_fail, troubled=_fail)) as library:
+            check_search(library)
     return outcomes
 
 
-def _fail(line: str) -> None:
-    raise AssertionError(line)
+def _fail(*lines: object) -> None:
+    raise AssertionError(*lines)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The vector index can be lost or spoilt in any way: it is noticed, mended without embedding, never answered from."""
+"""The library as its readers see it. Its vector index can be lost or spoilt in any way: that is noticed, mended without
+embedding, never answered from."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -17,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.library import Library
+from ingest.errors import LibraryError
+from ingest.library import Library, create
 from ingest.sync import sync
-from ingest.writing import Writing, mend
+from ingest.writing import Writing, mend, mend_beside
 from tests.fakes import BagOfWords
 from tests.ingest.folders_of_guides import SUBJECTS, fill, guide, permissions_count, state
 
@@ -56,6 +59,8 @@ def check(place: Path, expected: str) -> None:
     assert expected in "".join(lines)
     again = Library(place, lambda line: pytest.fail(line))
     assert {i for i, _ in again.nearest(QUESTION, 5)} <= {i for i, _ in found}
+    library.close()
+    again.close()
     assert len(list((place / "chroma").iterdir())) == 1
 
 
@@ -77,6 +82,126 @@ def test_searches_do_not_wait_while_the_index_is_mended(base: Path) -> None:
     assert len(list((base / "library" / "chroma").iterdir())) == 1
     library.nearest(QUESTION, 10)
     assert len(threads) == 1
+
+
+def index_is_whole(place: Path, seconds: float) -> bool:
+    """Whether it is within that time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if Library(place).meta("index_clean") == "1" and not (place / "writer.json").exists():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_server_mends_what_another_process_left_when_it_died_in_the_middle_of_writing(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.library.RETRY_SECONDS", 0.3)
+    place, lines = base / "library", list[str]()
+    server = Library(place, lines.append, mend_beside)
+    server.nearest(QUESTION, 10)
+    fill(base / "guides", SUBJECTS, 60)
+    code = (
+        "import sys; from ingest.sync import sync; from tests.fakes import BagOfWords;"
+        "sync([sys.argv[1]], sys.argv[2], embedder=BagOfWords())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(base / "guides"), str(place)]) as writer:
+        while server.meta("index_clean") == "1":
+            assert writer.poll() is None
+        writer.send_signal(signal.SIGSTOP)  # between publishing and the end of the index
+        for _ in range(3):
+            assert [c for _, c in server.nearest(QUESTION, 10)] == pytest.approx(exactly(server, 10), abs=1e-5)
+            time.sleep(0.4)
+        assert not lines
+        assert server.meta("index_clean") == "0"
+        writer.send_signal(signal.SIGKILL)
+    time.sleep(1.3)
+    assert [c for _, c in server.nearest(QUESTION, 10)] == pytest.approx(exactly(server, 10), abs=1e-5)
+    assert index_is_whole(place, 30)
+    assert len(lines) == 1
+    assert "was not finished" in lines[0]
+    server.close()
+    check(place, "")
+
+
+def test_what_only_seemed_to_be_in_disorder_is_left_as_it_is(base: Path) -> None:
+    place, lines = base / "library", list[str]()
+    (before,) = (place / "chroma").iterdir()
+    mend(Library(place, lines.append), "is of another time than the library")
+    assert list((place / "chroma").iterdir()) == [before]
+    assert lines == []
+
+
+def test_a_search_does_not_wait_for_one_that_is_long_in_opening_the_index(base: Path) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(library: Library, reason: str) -> None:
+        asked.set()
+        answer.wait(30)
+
+    lose(next((base / "library" / "chroma").iterdir()))
+    library = Library(base / "library", troubled=slow)
+    thread = threading.Thread(target=lambda: library.nearest(QUESTION, 10))
+    thread.start()
+    assert asked.wait(30)
+    assert [c for _, c in library.nearest(QUESTION, 10)] == pytest.approx(exactly(library, 10), abs=1e-5)
+    assert thread.is_alive()
+    answer.set()
+    thread.join(30)
+
+
+def set_meta(place: Path, **values: str) -> None:
+    """As somebody may have done who made the library and gave it away."""
+    db = sqlite3.connect(place / "library.sqlite")
+    with db:
+        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+    db.close()
+
+
+def test_a_library_that_names_a_folder_of_the_users_for_its_index_deletes_nothing_there(base: Path) -> None:
+    place, mine = base / "library", fill(base / "mine" / "Documents")
+    (base / "mine" / "footnote-2").mkdir()
+    set_meta(place, chroma=str(base / "mine"))
+    lose(next((place / "chroma").iterdir()))
+    check(place, "is missing")
+    with Writing(Library(place), "a test") as writing:
+        writing.move_index("")
+    assert sorted(path.name for path in (base / "mine").iterdir()) == ["Documents", "footnote-2"]
+    assert len(list(mine.iterdir())) == 4
+
+
+def test_a_link_in_place_of_the_index_leads_nowhere(base: Path) -> None:
+    place, mine = base / "library", base / "mine"
+    (mine / "footnote-2").mkdir(parents=True)
+    shutil.rmtree(place / "chroma")
+    (place / "chroma").symlink_to(mine)
+    lines: list[str] = []
+    library = Library(place, lines.append, mend)
+    assert [c for _, c in library.nearest(QUESTION, 10)] == pytest.approx(exactly(library, 10), abs=1e-5)
+    assert "link" in "".join(lines)
+    with Writing(library, "a test") as writing:
+        writing.move_index("")
+    assert [path.name for path in mine.iterdir()] == ["footnote-2"]
+
+
+def test_in_the_index_folder_too_only_what_bears_our_name_is_dropped(base: Path) -> None:
+    place = base / "library"
+    (index,) = (place / "chroma").iterdir()
+    (place / "chroma" / "notes").mkdir()
+    (place / "chroma" / "footnote-0").symlink_to(base / "guides")
+    lose(index)
+    Library(place, troubled=mend).nearest(QUESTION, 10)
+    with Writing(Library(place), "a test") as writing:
+        writing.move_index("")
+    assert sorted(path.name for path in (place / "chroma").iterdir()) == ["footnote-0", "notes"]
+    assert len(list((base / "guides").iterdir())) == len(SUBJECTS)
+
+
+def test_vectors_are_not_sent_to_what_is_no_address(base: Path) -> None:
+    with pytest.raises(LibraryError, match="no address of a Chroma server"):
+        sync([base / "guides"], base / "library", embedder=BagOfWords(), chroma=str(base / "elsewhere"))
+    check(base / "library", "")
 
 
 def truncate_database(home: Path) -> None:
@@ -207,6 +332,78 @@ def test_a_library_that_can_only_be_read_is_searched_all_the_same(base: Path) ->
         place.chmod(0o755)
 
 
+def rename(place: Path, title: str, leave_journal: bool) -> None:
+    """One committed row; where the journal is left, it stands there and nowhere else, as after a kill."""
+    code = (
+        "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('PRAGMA wal_autocheckpoint = 0');"
+        "db.execute('UPDATE document SET title = ?', (sys.argv[2],)); db.commit();"
+        f"os._exit(0) if {leave_journal} else db.close()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(place / "library.sqlite"), title], check=True)
+
+
+@contextlib.contextmanager
+def reading_only(place: Path) -> Iterator[None]:
+    place.chmod(0o555)
+    try:
+        with permissions_count():
+            yield
+    finally:
+        place.chmod(0o755)
+
+
+def titles(library: Library) -> set[str]:
+    return {d.title for d in library.documents()}
+
+
+def test_what_is_committed_is_seen_where_nothing_can_be_written_though_it_stands_in_the_journal_alone(
+    base: Path,
+) -> None:
+    rename(base / "library", "New", leave_journal=True)
+    assert (base / "library" / "library.sqlite-wal").stat().st_size
+    with reading_only(base / "library"):
+        assert titles(Library(base / "library")) == {"New"}
+
+
+def test_a_journal_that_cannot_be_read_is_said_and_nothing_older_is_shown(base: Path) -> None:
+    rename(base / "library", "New", leave_journal=True)
+    (base / "library" / "library.sqlite-shm").unlink()
+    with reading_only(base / "library"), pytest.raises(LibraryError, match="footnote status") as error:
+        Library(base / "library")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("leave_journal", [True, False])
+def test_whoever_can_only_read_sees_what_others_write_meanwhile(base: Path, leave_journal: bool) -> None:
+    place = base / "library"
+    with reading_only(place):
+        library = Library(place)
+        assert "New" not in titles(library)
+    for title in ("New", "Newer"):
+        rename(place, title, leave_journal)
+        with reading_only(place):
+            assert titles(library) == {title}
+            assert len(library.nearest(QUESTION, 5)) == 5
+
+
+def test_a_thousand_documents_are_chosen_by_name_folder_or_pattern(tmp_path: Path) -> None:
+    place = tmp_path / "library"
+    create(place)
+    names = [f"part{i % 10}/guide{i}.md" for i in range(1000)] + ["odd [1].md", "part1.md", "part10.md"]
+    db = sqlite3.connect(place / "library.sqlite")
+    row = "INSERT INTO document VALUES (NULL, '', ?1, ?1, '', 0, '', '', '', 0, 0, '', '{}', '[]')"
+    with db:
+        db.executemany(row, [(name,) for name in names])
+    db.close()
+    library = Library(place)
+    assert library.paths(names) == sorted(names)
+    assert library.paths(["odd [1].md"]) == ["odd [1].md"]
+    assert library.paths(["part1"]) == library.paths(["part1/"]) == library.paths(["part1/*"])
+    assert len(library.paths(["part1"])) == 100
+    assert library.paths(["part1?.md", "nothing.md"]) == ["part10.md"]
+    assert library.paths(["part[12]"]) == library.paths(["part1", "part2"])
+
+
 def test_an_open_library_sees_the_old_state_whole_until_the_new_one_is_complete(base: Path) -> None:
     """Read by one thread, again and again, while another ingests: each reading is the old state or the new one."""
     place = base / "library"
@@ -295,3 +492,25 @@ def test_the_vectors_can_live_on_a_chroma_server(base: Path) -> None:
         assert "rebuilding it" in lines[0]
         sync([base / "guides"], place, embedder=BagOfWords(), chroma="")
         check(place, "")
+
+
+def test_searches_go_on_while_the_chroma_server_is_away_and_use_it_when_it_is_back(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.library.RETRY_SECONDS", 0.0)
+    place, port, lines = base / "library", free_port(), list[str]()
+    with chroma_server(base / "server", port):
+        sync([base / "guides"], place, embedder=BagOfWords(), chroma=f"http://127.0.0.1:{port}")
+        library = Library(place, lines.append, mend_beside)
+        expected = pytest.approx(exactly(library, 10), abs=1e-5)
+        assert [c for _, c in library.nearest(QUESTION, 10)] == expected
+        assert lines == []
+    for _ in range(3):
+        assert [c for _, c in library.nearest(QUESTION, 10)] == expected
+    assert all("no Chroma server answers" in line for line in lines)
+    with chroma_server(base / "server", port):
+        lines.clear()
+        for _ in range(3):
+            assert [c for _, c in library.nearest(QUESTION, 10)] == expected
+        assert lines == []
+        assert library._nearest._usable_index() is not None

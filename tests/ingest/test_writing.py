@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -15,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import LibraryBusy, LibraryError
-from ingest.library import Library
-from ingest.sync import sync
-from ingest.writing import Writing
+from ingest.library import Library, create
+from ingest.sync import remove, sync
+from ingest.writing import Change, Writing
 from tests.fakes import BagOfWords
-from tests.ingest.folders_of_guides import SUBJECTS, fill, permissions_count, state
+from tests.ingest.folders_of_guides import SUBJECTS, fill, guide, permissions_count, state
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +79,83 @@ with Writing(Library({str(place)!r}), "hold"):
         process.stdout.readline()
         process.send_signal(signal.SIGKILL)
     assert sync([place.parent / "guides"], place, embedder=BagOfWords(2000)).unchanged == 2
+
+
+TAKE_PART = """
+import sys
+from ingest.sync import remove, sync
+from tests.fakes import BagOfWords
+what, argument, place = sys.argv[1:]
+if what == "ingest":
+    sync([argument], place, embedder=BagOfWords(2000), wait_seconds=60)
+else:
+    remove([argument], place, wait_seconds=60)
+"""
+
+
+def test_several_writers_in_turn_leave_the_state_of_the_folders_less_what_was_taken_out_by_hand(tmp_path: Path) -> None:
+    place, chance, gone = tmp_path / "library", random.Random(5), list[str]()
+    one, other = fill(tmp_path / "one", SUBJECTS[:6]), fill(tmp_path / "other", SUBJECTS[6:])
+    sync([one, other], place, embedder=BagOfWords(2000))
+    for _ in range(2):
+        for folder in (one, other):
+            changed = chance.choice(sorted(folder.iterdir()))
+            changed.write_text(guide(changed.stem, chance.randint(1, 9)))
+            fill(folder, [f"new{chance.randrange(1000)}"])
+        gone.append(chance.choice(sorted({d.path for d in Library(place).documents()} - set(gone))))
+        work = [("ingest", str(one)), ("ingest", str(other)), ("remove", gone[-1])]
+        chance.shuffle(work)
+        parts = [subprocess.Popen([sys.executable, "-c", TAKE_PART, *part, str(place)]) for part in work]
+        while any(part.poll() is None for part in parts):
+            library = Library(place)
+            with library.reading():
+                assert len(library.chunks(library.select())) == library.count() == len(library.vectors()[0])
+            library.close()
+            time.sleep(0.02)
+        assert [part.returncode for part in parts] == [0, 0, 0]
+    fresh = tmp_path / "fresh"
+    sync([one, other], fresh, embedder=BagOfWords(2000))
+    remove(gone, fresh)
+    assert state(place) == state(fresh)
+    assert {Path(file).name for file in Library(place).excluded()} == set(gone)
+    assert not set(gone) & {d.path for d in Library(place).documents()}
+    Library(place, lambda line: pytest.fail(line)).nearest(BagOfWords(2000).embed(["dropout"])[0], 5)
+
+
+def test_nothing_is_written_through_a_link_that_was_left_in_the_librarys_folder(place: Path) -> None:
+    mine = place.parent / "mine"
+    mine.write_text("my words")
+    (place / "writer.json").symlink_to(mine)
+    (place / "staging.sqlite").symlink_to(mine)
+    fill(place.parent / "guides", SUBJECTS[2:3])
+    assert len(sync([place.parent / "guides"], place, embedder=BagOfWords(2000)).added) == 1
+    (place / "lock").unlink()
+    (place / "lock").symlink_to(mine)
+    with pytest.raises(LibraryError, match="is a link"):
+        sync([place.parent / "guides"], place, embedder=BagOfWords(2000))
+    assert mine.read_text() == "my words"
+
+
+def test_taking_out_twice_as_many_of_twice_as_many_documents_takes_about_twice_as_long(tmp_path: Path) -> None:
+    def seconds(n: int) -> float:
+        place = tmp_path / str(n)
+        create(place)
+        db = sqlite3.connect(place / "library.sqlite")
+        with db:
+            row = "INSERT INTO document VALUES (?1, '', ?1, ?1, '', 0, '', '', '', 0, 0, '', '{}', '[]')"
+            db.executemany(row, [(i,) for i in range(n)])
+            forms = ((f"S{i}", f"long form {j}", i) for i in range(n) for j in range(20))
+            db.executemany("INSERT INTO short_form VALUES (?, ?, ?)", forms)
+        db.close()
+        library = Library(place)
+        started = time.process_time()
+        with Writing(library, "a test") as writing:
+            writing.publish(Change("", "", [], 0.0, removed=list(range(0, n, 2))))
+        assert len(library.documents()) == n // 2
+        return time.process_time() - started
+
+    seconds(50)
+    assert seconds(1600) < 3 * seconds(800)
 
 
 def test_what_fails_in_the_middle_leaves_the_library_as_it_was_and_unlocked(place: Path) -> None:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from assistant.conversations import Conversations
 from assistant.page.ask import keep, unit_text
 from assistant.page.ask import question as question_of
+from assistant.page.view import Sources
 from ingest.library import Library
 from tests.page.conftest import OWNER
 
@@ -153,6 +154,29 @@ def test_an_answer_says_if_its_guide_has_changed_since(open_: Open, library: Pat
     (folder / "other.md").write_text("# Other\n\nSomething else is here.\n")
     sync([folder], place)
     assert "no longer in the library" in answers(open_(place, c=name))[0]["places"][0]["said"]
+
+
+def test_a_link_to_words_says_in_the_guide_too_if_it_has_changed_since(open_: Open, tmp_path: Path) -> None:
+    from ingest.sync import sync
+
+    folder, place = tmp_path / "notes", tmp_path / "wasps"
+    folder.mkdir()
+    nest = "A wasp nest holds 5,000 wasps in August."
+
+    (folder / "wasps.md").write_text(f"# Wasps\n\n{nest} It is made of paper.\n")
+    sync([folder], place)
+    sources = Sources(Library(place))
+    [found] = answers(ask(open_(place), "How many wasps does a wasp nest hold in August?"))[0]["places"][:1]
+    link = (found["document"], found["start"], found["end"], found["words"])
+    assert (sources.whole(*link).quote, sources.whole(*link).said) == (nest, "")
+    (folder / "wasps.md").write_text(f"# Wasps\n\nNew first words. {nest} It is made of paper.\n")
+    sync([folder], place)
+    assert sources.whole(*link).quote == nest
+    assert "has changed since" in sources.whole(*link).said
+    (folder / "wasps.md").write_text("# Wasps\n\nA nest is empty in winter, and nobody lives in it.\n")
+    sync([folder], place)
+    assert sources.whole(*link).quote == ""
+    assert "no longer holds these words" in sources.whole(*link).said
 
 
 def test_a_thumb_and_a_comment_are_kept_with_the_answer(open_: Open, library: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from assistant.evaluation.questions import read
@@ -35,21 +36,39 @@ def test_without_a_library_the_page_shows_how_to_make_one_and_makes_it(open_: Op
     app = open_(place)
     assert "nothing to ask yet" in texts(app)
     assert any("starter guides" in b.label for b in app.button)
-    app.text_input[0].set_value(str(tmp_path / "nowhere"))
-    next(b for b in app.button if b.label == "Read this folder").click().run()
-    assert "nowhere" in texts(good(app))
-    guides = tmp_path / "mine"
-    guides.mkdir()
-    (guides / "tea.md").write_text("# Tea\n\nGreen tea is brewed at 80 °C for two minutes.\n")
-    (guides / "empty.md").write_text("")
-    app.text_input[0].set_value(str(guides))
-    next(b for b in app.button if b.label == "Read this folder").click().run()
+    tea = "# Tea\n\nGreen tea is brewed at 80 °C for two minutes.\n"
+    app.file_uploader[0].set_value([("tea.md", tea.encode(), "text/markdown"), ("empty.md", b"", "text/markdown")])
+    app.run()
     for _ in range(300):
         if app.chat_input:
             break
         app.run()
     assert answers(asked_in(app, "How is green tea brewed?"))[0]["status"] == "answered"
     assert [d.path for d in Library(place).documents()] == ["tea.md"]
+    assert Library(place).roots() == [str(place / "uploads")]
+
+
+def test_a_visitor_can_have_the_starter_guides_and_uploads_read_and_no_path_of_the_server(
+    open_: Open, tmp_path: Path
+) -> None:
+    app = open_(tmp_path / "fresh")
+    assert [b.label for b in app.button if "ead" in b.label] == ["Read the starter guides"]
+    assert not app.text_input
+    assert not app.text_area
+    assert not app.chat_input
+
+
+@pytest.mark.parametrize("length", [2001, 90_000])
+def test_a_question_that_cannot_be_asked_is_in_the_box_again_with_the_reason(open_: Open, length: int) -> None:
+    app = open_()
+    app.chat_input[0].set_value("x" * length).run()
+    assert answers(good(app)) == []
+    assert [str(length) in error.value for error in app.error] == [True]
+    assert app.chat_input[0].proto.value == "x" * length
+    app.run()
+    assert not app.error
+    [turn] = answers(asked_in(app, "How often should a hive be inspected?"))
+    assert turn["status"] == "answered"
 
 
 Visit = Callable[..., Any]

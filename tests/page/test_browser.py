@@ -133,6 +133,31 @@ def test_what_is_drawn_is_the_text_to_the_character(visit: Visit, served: tuple[
         assert "".join(page.locator(".reader-text mark").all_text_contents()) == text[start:end]
 
 
+def test_the_link_to_a_guide_knows_its_words(visit: Visit) -> None:
+    page = visit()
+    ask(page, EGGS).locator(".note").first.click()
+    quote = marked(page)
+    page.get_by_role("button", name="Open the whole guide").click()
+    page.locator(".reader-text mark").first.wait_for()
+    assert "".join(page.locator(".reader-text mark").all_text_contents()) == quote
+    assert page.get_by_text("has changed since").count() == 0
+    page.goto(re.sub(r"words=\w+", "words=0123456789abcdef", page.url))
+    page.get_by_text("has changed since").wait_for()
+    assert page.locator(".reader-text mark").count() == 0
+
+
+def test_a_question_that_is_too_long_stays_in_the_box(visit: Visit) -> None:
+    page = visit()
+    question = "What is " + "very " * 450 + "long?"
+    page.locator(BOX).fill(question)
+    page.keyboard.press("Enter")
+    page.get_by_text("has between 1 and 2000 characters").wait_for()
+    assert page.locator(BOX).input_value() == question
+    page.locator(BOX).fill(EGGS)
+    page.keyboard.press("Enter")
+    page.locator("article footer.meta").wait_for()
+
+
 def test_a_reload_keeps_the_conversation_and_its_footnotes(visit: Visit) -> None:
     page = visit()
     ask(page, EGGS)
@@ -205,6 +230,8 @@ def test_all_text_stands_out_in_light_and_dark(visit: Visit, shots: Shoot) -> No
         page = visit(dark=dark)
         article = ask(page, EGGS)
         article.locator("summary").first.click()
+        page.get_by_role("button", name="Edit").first.click()
+        page.get_by_test_id("stBaseButton-primaryFormSubmit").wait_for()
         article.locator(".note").first.click()
         marked(page)
         shots(page, "dark" if dark else "light")
@@ -223,7 +250,7 @@ CONTRAST = """() => {
     const color = rgb(getComputedStyle(n).backgroundColor); if (color.a > 0.98) return color; } return rgb("#fff"); };
   const low = [];
   const roots = [document, ...[...document.querySelectorAll("*")].map((n) => n.shadowRoot).filter(Boolean)];
-  for (const root of roots) for (const node of root.querySelectorAll("article *, aside *")) {
+  for (const root of roots) for (const node of root.querySelectorAll("article *, aside *, form button *")) {
     const text = [...node.childNodes].some((n) => n.data?.trim());
     if (!text || !node.getClientRects().length) continue;
     const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);

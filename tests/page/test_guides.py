@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assistant.page import guides
 from assistant.page.jobs import Stopped
-from ingest.errors import ReadError
+from ingest.errors import LibraryError, ReadError
 from ingest.library import Library
 
 BITS = st.sampled_from(
@@ -47,6 +47,19 @@ def test_a_link_planted_in_the_folder_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(ReadError):
         guides.keep(tmp_path / "library", "guide.md", b"theirs")
     assert outside.read_text() == "mine"
+
+
+def test_a_folder_of_uploads_that_leads_elsewhere_is_neither_written_nor_emptied(library: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "diary.md").write_text("# Diary\n\nToday the bees swarmed over the garden.\n")
+    (library / guides.FOLDER).symlink_to(mine)
+    with pytest.raises(LibraryError, match="is a link"):
+        guides.keep(library, "guide.md", b"theirs")
+    guides.renew(library, [mine], lambda progress: None)
+    guides.remove(Library(library), "diary.md", lambda progress: None)
+    assert [path.name for path in mine.iterdir()] == ["diary.md"]
+    assert "diary.md" not in Library(library).paths()
 
 
 def test_an_upload_is_taken_up_and_leaves_with_its_file_and_may_come_back(library: Path) -> None:

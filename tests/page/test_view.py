@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assistant.page import HERE
 from assistant.page.view import AROUND, Sources, in_words
 from ingest.library import Library
 
@@ -88,7 +89,7 @@ DRAW = """([text, from, to, inCode]) => {
 @pytest.fixture(scope="module")
 def drawing(chromium: Any) -> Any:
     page = chromium.new_page()
-    page.add_script_tag(content=(page.HERE / "render.js").read_text(encoding="utf-8"))
+    page.add_script_tag(content=(HERE / "render.js").read_text(encoding="utf-8"))
     yield page
     page.close()
 
@@ -139,7 +140,7 @@ def test_guides_that_differ_stand_side_by_side_each_under_its_name(chromium: Any
     page = chromium.new_page()
     page.set_content("<div></div>")
     for script in ("render.js", "panel.js", "draw.js"):
-        page.add_script_tag(content=(page.HERE / script).read_text(encoding="utf-8"))
+        page.add_script_tag(content=(HERE / script).read_text(encoding="utf-8"))
     draw = "(sentences) => drawAnswer({ data: { sentences } }, document.querySelector('div'))"
     page.evaluate(draw, sentences)
     assert page.locator(".side h3").all_inner_texts() == ["Keeping bees", "Winter"]

@@ -149,7 +149,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     notes: data.places.flatMap((place, i) => (place.n ? [i] : [])),
     read: (place) => {
       closePanel(false);
-      setTriggerValue("read", { document: place.document, start: place.start, end: place.end });
+      setTriggerValue("read", { document: place.document, start: place.start, end: place.end, words: place.words });
     },
     focus: (index) => find(index)?.focus(),
     reveal: (index) => find(index)?.scrollIntoView({ block: "nearest" }),
