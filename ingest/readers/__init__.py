@@ -109,7 +109,7 @@ class Draft:
 
     def code(self, text: str, language: str = "", page: int | None = None) -> None:
         body = text.strip("\n").rstrip()
-        fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"^\s*(`{3,})", body, re.MULTILINE)), default=0))
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"^[^\S\n]*(`{3,})", body, re.MULTILINE)), default=0))
         self.add("code", f"{fence}{language}\n{body}\n{fence}" if body.strip() else "", page=page)
 
     def table(self, rows: Iterable[Iterable[str]], *, header: bool = True, page: int | None = None) -> None:

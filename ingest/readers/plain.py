@@ -551,7 +551,7 @@ def _described(page: Page, at: int, before: int, after: int, colon: bool, fixed:
     )
 
 
-_LONE_BULLET = re.compile(r"^(\s*[•◦▪‣●○∙])[ \t]*\n(?:[ \t]*\n)?[ \t]*(?=[^\s•◦▪‣●○∙])", re.MULTILINE)
+_LONE_BULLET = re.compile(r"^([^\S\n]*[•◦▪‣●○∙])[ \t]*\n(?:[ \t]*\n)?[ \t]*(?=[^\s•◦▪‣●○∙])", re.MULTILINE)
 _DASHES = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)*\s*:?-{2,}:?\s*\|?\s*$")
 
 
@@ -568,7 +568,7 @@ def read(data: bytes, name: str) -> Reading:
 
 def _is_markdown(text: str) -> bool:
     """Fences in pairs, or headings of more than one level that no code comment explains."""
-    fences = len(re.findall(r"^\s*```", text, re.MULTILINE))
+    fences = len(re.findall(r"^[^\S\n]*```", text, re.MULTILINE))
     return (fences >= 2 and fences % 2 == 0) or len(re.findall(r"^#{2,5} \S", text, re.MULTILINE)) >= 2
 
 
