@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
-from ingest.readers import Block, Reading
+from ingest.readers import Block, Reading, joined_halves
 
 # Finds spaces that were lost where a page's markup was stripped: `the<b>gradient</b>tells` became "thegradienttells".
 #
@@ -293,7 +293,7 @@ def _mojibake(piece: str, repairs: Counter[str]) -> str:
     lines = piece.split("\n")
     for at, line in enumerate(lines):
         if _MOJIBAKE.search(line):
-            lines[at] = ftfy.fix_encoding(line).replace("\n", " ")
+            lines[at] = joined_halves(ftfy.fix_encoding(line)).replace("\n", " ")
             repairs["mojibake mended"] += lines[at] != line
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, settle
+from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, one_line, settle
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -155,7 +155,7 @@ _EXPORT_TITLE = re.compile(r"""\btitle["']?\s*:\s*(["'`])((?:\\.|(?!\1).)+)\1"""
 _BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<label>[^*_\n]{2,100}?)(?:\*\*|__)$")
 _ANCHOR_ITEM = re.compile(r"(?:[-*+]|\d+[.)])\s+\[[^\]]*\]\(#[^)]*\)")
 _SHORTEST_CONTENTS = 2  # items
-_COPYRIGHT = re.compile(r"(?:©|copyright\b)", re.IGNORECASE)
+_COPYRIGHT = re.compile(r"©|copyright(?:\W*$|\s+notice|\W+(?:©|\(c\)|(?:19|20)\d\d))", re.IGNORECASE)
 _LONGEST_LABEL = 1000  # characters of a heading that are looked at for what it says
 _LONGEST_UNDERLINED = 100  # characters: a longer "heading" is a paragraph above a ruler
 
@@ -214,7 +214,7 @@ def plain(markup: str) -> str:
     tokens = _inline_parser().parseInline(_ANCHOR.sub("", markup[:_LONGEST_LABEL]))[0].children or []
     words = "".join(token.content if token.type != "image" else "" for token in tokens if token.type != "html_inline")
     words += " ".join(token.content for token in tokens if token.type == "image") if not words.strip() else ""
-    return " ".join(re.sub(r"^\[(.+)\]$", r"\1", words.strip()).split())
+    return one_line(re.sub(r"^\[(.+)\]$", r"\1", words.strip()))
 
 
 @cache

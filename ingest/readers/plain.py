@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, markdown, settle
+from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, markdown, one_line, settle
 
 # The lines of a plain text, told apart: code, table rows, items, and what belongs to the page it was saved from.
 
@@ -540,7 +540,7 @@ def _described(page: Page, at: int, before: int, after: int, colon: bool, fixed:
     while page.tag(at - 1 - blanks) == "blank":
         blanks += 1
     return Found(
-        label=" ".join(page.lines[at].split()).strip("# "),
+        label=one_line(page.lines[at]).strip("# "),
         blanks=blanks,
         colon=colon,
         direct=before >= 0 and not between,
