@@ -7,6 +7,7 @@ begins and ends at a unit's edge, so that no sentence, list item, table row or c
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter
@@ -25,15 +26,19 @@ _ABBREVIATIONS = frozenset(
     " resp esp dept est jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k ph.d m.sc b.sc".split()
 )
 _END = re.compile(
-    r"""(?:[.!?…]+|[。！？])            # the mark itself
-        [)\]}"'”’»*_`]*                 # closing quotes, brackets, markup
+    r"""(?:(?<![.!?…])[.!?…]++|[。！？])   # the mark itself
+        [)\]}"'”’»*_`]*+                # closing quotes, brackets, markup
         (?:\s*\[\^?[\w.]+\])*           # footnote marks belong to the sentence before them
         (?=\s+[^\s]|\s*$)|(?<=[。！？])""",
     re.VERBOSE,
 )
 _LOWER_START = re.compile(r"""\s+["'“‘(\[]*[a-z]""")
 _IDENTIFIER = re.compile(r"""\s+["'“‘(\[]*(?:[a-z]+[A-Z_\d]|[a-z]+\(|[a-z]{2,}\.[a-z]{2,})""")
-_LAST_WORD = re.compile(r"""[^\s("'“‘\[]+$""")
+_WORD_STOPS = frozenset("\"'“‘([")  # and white space: where the word before a full stop begins
+_LONGEST_WORD = 60  # characters that are looked at of it: none that matters here is longer
+_INITIALS = re.compile(r"[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]")
+_NUMBERING = re.compile(r"\d{1,3}|[a-z]")
+_NOT_BLANK = re.compile(r"\S")
 
 
 def split_sentences(text: str, offset: int = 0) -> list[tuple[int, int]]:
@@ -50,14 +55,21 @@ def split_sentences(text: str, offset: int = 0) -> list[tuple[int, int]]:
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if match.end() == len(text) or not match.group() or match.group() in ("!", "?", "。", "！", "？"):
         return True
-    before = _LAST_WORD.search(text, start, match.start())
-    word = before.group() if before else ""
-    if word.lower().rstrip(".") in _ABBREVIATIONS or re.fullmatch(r"[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]", word):
+    word = _last_word(text, start, match.start())
+    if word.lower().rstrip(".") in _ABBREVIATIONS or _INITIALS.fullmatch(word):
         return False
-    if re.fullmatch(r"\d{1,3}|[a-z]", word) and not text[start : match.start() - len(word)].strip():
+    if _NUMBERING.fullmatch(word) and not _NOT_BLANK.search(text, start, match.start() - len(word)):
         return False  # "1. Install it" is a numbered line, not the sentence "1."
     lower = _LOWER_START.match(text, match.end())
     return not lower or bool(_IDENTIFIER.match(text, match.end()))
+
+
+def _last_word(text: str, start: int, end: int) -> str:
+    """What stands before `end`, back to a blank, a quote or a bracket. Each mark looks at a word, not at the text."""
+    at = end
+    while at > max(start, end - _LONGEST_WORD) and not (text[at - 1].isspace() or text[at - 1] in _WORD_STOPS):
+        at -= 1
+    return text[at:end]
 
 
 def _trim(text: str, start: int, end: int, offset: int) -> tuple[int, int] | None:
@@ -147,6 +159,7 @@ GOOD_TOKENS = 130  # a chunk this long ends at the next block: longer ones blur 
 SLACK_TOKENS = 24  # that a heading before its text may go over: the model takes 34 more than a chunk may have
 HEADER_CHARACTERS = 160  # of a table's header that are embedded beside its rows
 HEADER_TOKENS = 80  # it may cost: a header of nothing but punctuation leaves the rows no room
+LEAST_TOKENS = 60  # that are the text's own, whatever stands beside it; what is beside a row gives way to the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +180,7 @@ class Packer:
     """For one section: `room` is what title and section leave of a chunk's tokens."""
 
     def __init__(self, text: str, room: int, count: CountTokens) -> None:
-        self.text, self.room, self.count = text, room, count
+        self.text, self.room, self.count = text, max(room, LEAST_TOKENS), count
 
     def pieces(self, block: Block, units: Sequence[Unit], tokens: Mapping[Unit, int]) -> Iterator[Piece]:
         """The block's units, those that no chunk could hold cut further."""
@@ -217,14 +230,16 @@ class Packer:
             return
         most = max(1, (unit.end - unit.start) * room // tokens * 2 // 3)
         for start, end in cut(self.text, unit.start, unit.end, most):
-            yield from self._fitting(Unit(start, end, unit.kind), self.count([self.text[start:end]])[0], room)
+            cost = max(1, *self.count([self.text[start:end]]))
+            yield from self._fitting(Unit(start, end, unit.kind), cost, room)
 
     def _header(self, block: Block) -> tuple[str, int]:
         """A table's header row, and what as much of it as is embedded costs."""
         if block.kind != "table" or block.header_end <= block.start:
             return "", 0
+        most = min(HEADER_TOKENS, self.room - LEAST_TOKENS)
         header = self.text[block.start : block.header_end].split("\n")[0].strip()
-        while (tokens := self.count([header[:HEADER_CHARACTERS]])[0]) > HEADER_TOKENS:
+        while (tokens := self.count([header[:HEADER_CHARACTERS]])[0]) > most and header:
             header = header[: min(len(header), HEADER_CHARACTERS) * 2 // 3]
         return header, tokens
 
@@ -234,6 +249,7 @@ __all__ = ["Chunk", "CountTokens", "Unit", "UnitKind", "beside", "chunk"]
 MOST_TOKENS = 220  # the model cuts at 256 in silence; title, section and header are counted in, its two marks are not
 TINY_TOKENS = 45  # sections shorter than this join their neighbours
 CONTEXT_CHARACTERS = 160  # of title and section beside the text, so that the text itself has room
+WIDE_FROM, WIDE = "\u1100", 3  # Korean, Chinese, Japanese: a character says more, and costs up to three tokens
 
 _DRAWN = re.compile(r"([-=_*~#.+\s])\1{3,}")
 _SKIPPED = ("front_matter", "furniture")
@@ -284,9 +300,15 @@ def squeezed(text: str) -> str:
 def beside(title: str, section: str, header: str) -> str:
     """Title, section and table header in a form that leaves room for the text; the inner headings say the most."""
     path = section if title in section else f"{title} > {section}" if section else title
-    if len(path) > CONTEXT_CHARACTERS:
-        path = "… " + path[-CONTEXT_CHARACTERS:].split(" ", 1)[-1]
+    if (most := _fitting_characters(path)) < len(path):
+        path = "… " + path[len(path) - most :].split(" ", 1)[-1]
     return f"{path}\n{header[:HEADER_CHARACTERS]}" if header else path
+
+
+def _fitting_characters(path: str) -> int:
+    """How many of its last characters may stand beside a text."""
+    costs = (WIDE if character >= WIDE_FROM else 1 for character in reversed(path[-CONTEXT_CHARACTERS:]))
+    return sum(total <= CONTEXT_CHARACTERS for total in itertools.accumulate(costs))
 
 
 def chunk(document: Document, count_tokens: CountTokens) -> list[Chunk]:
@@ -295,7 +317,8 @@ def chunk(document: Document, count_tokens: CountTokens) -> list[Chunk]:
     units = {id(block): units_of(document.text, block) for _, blocks in sections for block in blocks}
     spans = {u: span for _, blocks in sections for block in blocks for u, span in _spans(block, units[id(block)])}
     texts = [squeezed(document.text[slice(*span)]) for span in spans.values()]
-    tokens = dict(zip(spans, count_tokens(texts), strict=True))
+    # A model may know no character of a text and count nothing: it counts one, so that what holds it has an end.
+    tokens = {unit: max(1, counted) for unit, counted in zip(spans, count_tokens(texts), strict=True)}
     chunks: list[tuple[Chunk, bool]] = []
     for path, blocks in _joined(sections, lambda block: sum(tokens[u] for u in units[id(block)])):
         section = " > ".join(path)

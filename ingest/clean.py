@@ -9,12 +9,13 @@ from __future__ import annotations
 import builtins
 import itertools
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
-from ingest.readers import Block, Reading
+from ingest.readers import Block, Reading, joined_halves
 
 # Finds spaces that were lost where a page's markup was stripped: `the<b>gradient</b>tells` became "thegradienttells".
 #
@@ -46,9 +47,10 @@ _VERBS = ("is", "are", "was", "were", "has", "have", "can", "will", "and")
 _WORD = re.compile(r"(?<![\w.@#/\\_\-&'’])[A-Za-z][a-z]{4,}(?![\w@/\\_(\[='’]|\.\w)")
 _NAME = re.compile(r"[A-Za-z][a-z]+")
 _OWN = re.compile(r"(?<![\w@#/\\_])[A-Za-z][a-z]+(?![\w@/\\_])")
+# Nothing here looks further than it must for an end that may be missing: that would be done again at each beginning.
 _PROTECTED = re.compile(
-    r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].*?\\\\?[)\]]|\w{1,20}://\S+|www\.\S+|<[^<>]*>"
-    r"|\]\([^)\s]*\)|\{[^{}]*\}|:[\w:+-]+:`[^`]*`|\S{0,60}[\\_=@]\S*",
+    r"`+[^`]*`+|\$[^$]+\$|\\\\?[(\[].{0,500}?\\\\?[)\]]|\w{1,20}://\S+|www\.\S+|<[^<>]*>"
+    r"|\]\([^)\s]{0,500}\)|\{[^{}]*\}|:[\w:+-]{1,60}:`[^`]*`|\S{0,60}[\\_=@]\S*",
     re.DOTALL,
 )
 _ACRONYM_GLUED = re.compile(r"(?<=[A-Z]\))(is|are|was|has|can|and)(?= )")
@@ -60,6 +62,7 @@ _DASH = re.compile(r"(?<=[a-z]{3})(- )(?=([a-z]+)\b)")
 _CAMEL = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)([A-Z][a-z]+) ([A-Z][a-z]+)")
 _YEAR = re.compile(r"\b([A-Z][a-z]{3,})((?:19|20)\d\d)\b")
 _SUSPENDED = frozenset("and or to vs as nor but und bis".split())  # "pre- and post-training" is as it should be
+_LONGEST = 60  # letters: what is longer is no glued word, and is not tried at each letter
 _ENOUGH = 2  # signs after which a document counts as one that lost spaces
 _COMMON, _LISTED = 3.0, 1.0  # Zipf frequencies: once in a million words, once in a hundred million
 
@@ -75,7 +78,7 @@ class Spaces:
             guarded += _PROTECTED.findall(piece)
         named = [word.lower() for piece in guarded for word in _NAME.findall(piece)]
         self.names = {*dir(builtins), *named}  # what stands in code is a name, glued or not
-        rare = {word for word, count in self.own.items() if len(word) > 5 and count <= 2} - self.names
+        rare = {word for word, count in self.own.items() if 5 < len(word) <= _LONGEST and count <= 2} - self.names
         self.own.update(named)
         self.parts = self._found(rare) if any(map(self._shows_article, rare)) else {}
         self.pairs: Counter[tuple[str, str]] = Counter()
@@ -161,7 +164,7 @@ class Spaces:
         return found.group()
 
     def _cut_at(self, word: str) -> int:
-        if len(word) < 8 or known(word) or word in self.names:
+        if not 8 <= len(word) <= _LONGEST or known(word) or word in self.names:
             return 0
         ways = [cut for cut in range(4, len(word) - 3) if self._two(word, cut)]
         return ways[0] if len(ways) == 1 else 0
@@ -194,7 +197,8 @@ def _outside(
     guarded = [found.span() for found in _PROTECTED.finditer(piece)]
 
     def substitute(found: re.Match[str]) -> str:
-        if any(start < found.end() and found.start() < end for start, end in guarded):
+        before = bisect_left(guarded, (found.end(), 0))  # those that begin before it ends; the last of them ends last
+        if before and guarded[before - 1][1] > found.start():
             return found.group()
         changed = change(found)
         repairs[kind] += changed != found.group()
@@ -289,7 +293,7 @@ def _mojibake(piece: str, repairs: Counter[str]) -> str:
     lines = piece.split("\n")
     for at, line in enumerate(lines):
         if _MOJIBAKE.search(line):
-            lines[at] = ftfy.fix_encoding(line).replace("\n", " ")
+            lines[at] = joined_halves(ftfy.fix_encoding(line)).replace("\n", " ")
             repairs["mojibake mended"] += lines[at] != line
     return "\n".join(lines)
 

@@ -23,7 +23,7 @@ from typing import Self
 
 from ingest import clean
 from ingest.errors import ReadError
-from ingest.readers import Block
+from ingest.readers import Block, joined_halves, one_line
 
 # A reader takes a file's bytes and its name: `ingest.readers.MODULE.FUNCTION`, imported when such a file comes.
 READERS: Mapping[str, str] = {
@@ -60,6 +60,12 @@ class Document:
     repairs: Mapping[str, int] = field(default_factory=dict)  # kind of repair -> how often
     notes: tuple[str, ...] = ()  # what the user should know, such as "read as cp1252"
     named: bool = False  # the title is the file's name, for nothing in the file says it
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """What was repaired, and how much was set aside as the page's and not the guide's: it is not searched."""
+        aside = sum(1 + self.text.count("\n", b.start, b.end) for b in self.blocks if b.kind == "furniture")
+        return {**self.repairs, **({"lines set aside as page furniture": aside} if aside else {})}
 
     @property
     def text_sha256(self) -> str:
@@ -102,11 +108,11 @@ def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> 
     except (MemoryError, RecursionError) as error:
         raise ReadError(f"{name} is too large or too deeply nested to be read. Split it, or take it out.") from error
     except Exception as error:  # a parser that stumbles over somebody's file must not end the ingest of a folder
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        what = one_line(f"{type(error).__name__}: {error}")[:200]
         raise ReadError(f"{name} is damaged or not what its name says ({what}). Repair it or take it out.") from error
     if not reading.blocks:
         raise ReadError(f"{name} holds no text. Put text into it or take it out of the folder.")
-    said = " ".join(reading.title.split())[:200]
+    said = one_line(joined_halves(reading.title))[:200]
     return Document(
         path=name,
         title=said or _title_from(name),

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Vectors = npt.NDArray[np.float32]
 MICROSOFT = "com.microsoft"
-BLOCK = 128  # weights that share a scale in `blocks`
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,6 @@ class Builder:
         self.nodes.append(helper.make_node(operator, list(inputs), [output], domain=domain, **attributes))
         return output
 
-    def split(
-        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **more: Any
-    ) -> None:
-        from onnx import helper
-
-        self.nodes.append(helper.make_node(operator, list(inputs), list(outputs), domain=domain, **more))
-
     def norm(self, x: str, own: Mapping[str, Array], output: str, epsilon: float) -> str:
         scale = self.weight(output + ".scale", own["LayerNorm.weight"])
         shift = self.weight(output + ".shift", own["LayerNorm.bias"])
@@ -93,22 +85,10 @@ def exact(builder: Builder, x: str, matrix: Array, bias: Array, output: str) -> 
     return builder.add("Add", [product, builder.weight(output + ".bias", bias)], output)
 
 
-def blocks(builder: Builder, x: str, matrix: Array, bias: Array, output: str) -> str:
-    """Eight bits a weight with a scale for each block of them, and for each block of a token's input likewise."""
-    outputs, inputs = matrix.shape
-    parts = matrix.reshape(outputs, inputs // BLOCK, BLOCK)
-    scales = np.maximum(np.abs(parts).max(axis=2) / 127, 1e-12).astype(np.float32)
-    whole = (np.rint(parts / scales[..., None]) + 128).astype(np.uint8)
-    names = [x, builder.weight(output + ".weight", whole), builder.weight(output + ".scales", scales)]
-    names += ["", "", builder.weight(output + ".bias", bias)]
-    sizes = {"K": inputs, "N": outputs, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
-    return builder.add("MatMulNBits", names, output, MICROSOFT, **sizes)
-
-
 def rows(builder: Builder, x: str, matrix: Array, bias: Array, output: str) -> str:
     """Seven bits a weight with a scale for each output, one scale for the whole input.
 
-    Faster than `blocks` and less exact. Seven, as CPUs without VNNI add two products in sixteen bits: eight overflow.
+    Seven, as CPUs without VNNI add two products in sixteen bits: eight overflow.
     """
     scales = np.maximum(np.abs(matrix).max(axis=1) / 63, 1e-12).astype(np.float32)
     whole = np.rint(matrix.T / scales).astype(np.int8)
@@ -301,6 +281,8 @@ def _mean(builder: Builder, hidden: str) -> str:
     return builder.add("ReduceMean", [hidden, _integers(builder, "tokens", [1])], "mean", keepdims=0)
 
 
+# What embeds: the default, or any model of sentence-transformers.
+
 DEFAULT_NAMES = (None, "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 
 
@@ -353,17 +335,22 @@ class MiniLM:
         return f"all-MiniLM-L6-v2:{_digest(self.folder)}"
 
     def count_tokens(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, add_special_tokens=False))
+        return self.token_counts([text])[0]
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        return [len(one) for one in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return [len(one) for one in self._tokenizer.encode_batch_fast(_whole(texts), add_special_tokens=False)]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        encoded = self._tokenizer.encode_batch_fast(list(texts))
+        encoded = self._tokenizer.encode_batch_fast(_whole(texts))
         return run_each(self._session, [{"ids": self._cut(one.ids)} for one in encoded], self._threads)
 
     def _cut(self, ids: list[int]) -> list[int]:
         return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]
+
+
+def _whole(texts: Sequence[str]) -> list[str]:
+    """Half a character, as a terminal or a notebook may hand over, would end the tokenizer in a TypeError."""
+    return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
 # Of the weights and the tokenizer that are published as sentence-transformers/all-MiniLM-L6-v2. The package that
@@ -441,13 +428,13 @@ class SentenceTransformerModel:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         if not texts:
             return []
-        encoded = self._model.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
+        encoded = self._model.tokenizer(_whole(texts), add_special_tokens=False, truncation=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.dimension), np.float32)
-        vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        vectors = self._model.encode(_whole(texts), normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, np.float32)
 
 

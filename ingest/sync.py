@@ -5,35 +5,34 @@ Safe to kill at any moment: vectors are kept as they come, and all else is publi
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
+import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.chunks import Chunk, chunk
-from ingest.documents import MAX_BYTES, SUFFIXES, Document, Found, Reader, supported
+from ingest.documents import MAX_BYTES, READERS, SUFFIXES, Document, Found, Reader, supported
 from ingest.errors import FootnoteError, ReadError
 from ingest.library import Failure, Library, Stored, create
+from ingest.readers import one_line
 from ingest.writing import Change, Touched, Writing
 
 if TYPE_CHECKING:
     from ingest.embed import Embedder
-    from ingest.library import Library
-    from ingest.writing import Writing
 
-    TellEmbedded = Callable[[int, int], None]
-
+__all__ = ["Progress", "Report", "Tell", "changes", "file_of", "made_by", "remove", "sync"]
 
 # Which files a person means by a path: a folder's readable files, in order, no loops, none hidden or ignored.
 
 IGNORE_FILE = ".footnoteignore"  # one in any folder, written like a .gitignore
-
 
 Unseen = tuple[Path, str]  # what could not be looked at, and why
 
@@ -45,13 +44,11 @@ class Scope:
     root: Path
     path: Path
 
-    def covers(self, path: Path) -> bool:
-        return path == self.path or self.path in path.parents
-
 
 def scopes(paths: Sequence[str | Path], known_roots: Sequence[str]) -> list[Scope]:
     """Each path with the root it belongs to: itself, or an ingested folder that it lies in."""
     found: list[Scope] = []
+    roots = set(map(Path, known_roots))
     for given in paths:
         path = Path(given).expanduser().resolve()
         if not path.exists():
@@ -63,10 +60,9 @@ def scopes(paths: Sequence[str | Path], known_roots: Sequence[str]) -> list[Scop
             raise FootnoteError(f"{str(given)!r} is of a kind that is not read: convert it to .md, .txt, .html or .pdf")
         if not _is_unicode(path):
             raise FootnoteError(f"{printable(path)} has a name that is not Unicode: rename it")
-        root = next((Path(r) for r in known_roots if Path(r) in path.parents), path)
-        found.append(Scope(root, path))
-    wider = [s for s in found if not any(o.path in s.path.parents for o in found)]
-    return list(dict.fromkeys(wider))
+        found.append(Scope(next((above for above in path.parents if above in roots), path), path))
+    everything = {scope.path for scope in found}
+    return list(dict.fromkeys(scope for scope in found if everything.isdisjoint(scope.path.parents)))
 
 
 def files(scope: Scope, library: Path, unseen: list[Unseen]) -> Iterator[Found]:
@@ -152,8 +148,6 @@ def _is_ignored(path: Path, ignored: dict[Path, Any], suffix: str) -> bool:
 
 # What one run of `sync` did, and what the next one would do.
 
-_READING = ("documents", "clean", "chunks", "words", "readers/*")
-
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -209,8 +203,9 @@ def file_of(root: str, file: str) -> Path:
     return Path(root) if Path(root).name == file and not Path(root).is_dir() else Path(root) / file
 
 
-def is_below(path: Path, others: Iterable[Path]) -> bool:
-    return any(path == other or other in path.parents for other in others)
+def is_below(path: Path, others: Collection[Path]) -> bool:
+    """Whether it is one of them or lies in one. A set of them: it is asked for every document."""
+    return path in others or any(above in others for above in path.parents)
 
 
 def is_same(found: Found, stored: Stored) -> bool:
@@ -232,14 +227,38 @@ def _sha256(path: Path) -> str:
         return ""
 
 
+# What a document, its chunks and their terms are made by; each file imports what it leans on.
+_MAKERS = ("documents", "chunks", "words", *(f"readers.{reader.split('.')[0]}" for reader in READERS.values()))
+
+
 @lru_cache(maxsize=1)
 def made_by() -> str:
     """The version of all that turns a file into chunks and terms: a document of another one is read again."""
+    files: set[Path] = set()
+    waiting = [f"ingest.{name}" for name in _MAKERS]
+    while waiting:
+        file = _file_of_module(waiting.pop())
+        if file.is_file() and file not in files:
+            files.add(file)
+            waiting += _imported(file)
     digest = hashlib.sha256()
-    for pattern in _READING:
-        for path in sorted(Path(__file__).parent.glob(f"{pattern}.py")):
-            digest.update(path.read_bytes())
+    for file in sorted(files):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _file_of_module(name: str) -> Path:
+    path = Path(__file__).parent.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """The modules of this package that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.startswith("ingest."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ingest":
+            yield from (str(node.module), *(f"{node.module}.{name.name}" for name in node.names))
 
 
 # What takes long in an ingest: chunks get the vectors that the library does not have yet, kept as they come.
@@ -276,22 +295,37 @@ class Embedding:
             self._embedder = embedder(self.name or None)
         return self._embedder
 
-    def embed(self, chunks: Sequence[Chunk], tell: TellEmbedded) -> None:
+    def embed(self, chunks: Sequence[Chunk], tell: Callable[[int, int], None]) -> None:
+        """What the model stumbles over is a `ReadError`."""
         embedder = self.embedder()
         texts = {c.key: c.searchable for c in chunks}
         missing = sorted(self._writing.missing_vectors(embedder.fingerprint, texts))
         for at in range(0, len(missing), EMBED_AT_ONCE):
             tell(at, len(missing))
             keys = missing[at : at + EMBED_AT_ONCE]
-            self._writing.keep_vectors(embedder.fingerprint, keys, embedder.embed([texts[k] for k in keys]))
-        self.embedded += len(missing)
+            with blaming(chunks[0].document):
+                vectors = embedder.embed([texts[k] for k in keys])
+            self._writing.keep_vectors(embedder.fingerprint, keys, vectors)
+            self.embedded += len(keys)
 
-    def embed_again(self, tell: TellEmbedded) -> None:
+    def embed_again(self, tell: Callable[[int, int], None]) -> None:
         """With another model, what is not read again needs new vectors all the same."""
         ids = self._library.select()
         for at in range(0, len(ids), EMBED_AT_ONCE):
             tell(at, len(ids))
             self.embed(list(self._library.chunks(ids[at : at + EMBED_AT_ONCE]).values()), lambda done, total: None)
+
+
+@contextlib.contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """Whatever goes wrong with one document is said of its file and costs no other; what we raise has its words."""
+    try:
+        yield
+    except FootnoteError:
+        raise
+    except Exception as error:
+        what = one_line(f"{type(error).__name__}: {error}")[:200]
+        raise ReadError(f"{name} cannot be taken in ({what}). Take it out of the folder, or report it.") from error
 
 
 # Documents are taken out of the library by hand; `ingest` leaves them out until their file is given by name.
@@ -327,7 +361,7 @@ def _meant(library: Library, patterns: Sequence[str]) -> list[Stored]:
     return [stored[path] for path in sorted(meant)]
 
 
-__all__ = ["Progress", "Report", "Tell", "changes", "file_of", "remove", "sync"]
+# One run: files are found, read, cut and embedded, and what came of them is published.
 
 YOUNG_NS = 2_000_000_000  # a file this young may change again without getting another date
 
@@ -357,6 +391,9 @@ def sync(
         return _Run(library, writing, paths, embedder, progress).go(reader, keep_missing)
 
 
+Made = tuple[Found, Document, Sequence[Chunk]]  # a file, and what became of it
+
+
 class _Run:
     """One run over all scopes: what was known, what is found, and what was done so far."""
 
@@ -370,29 +407,31 @@ class _Run:
     ) -> None:
         self.library, self.writing, self.paths, self.progress = library, writing, paths, progress
         self.scopes = scopes(paths, library.roots())
+        self.covered = {scope.path for scope in self.scopes}
         self.embedding = Embedding(library, writing, model)
         self.report = Report()
         self.started = time.time()
         self.known = {file_of(d.root, d.file): d for d in library.documents()}
-        self.gone: list[Stored] = []  # their file is
+        self.gone: dict[str, list[Stored]] = {}  # their file is; by its sha256
         self.replaced: list[Stored] = []
         self.touched: list[Touched] = []
-        self.unseen: list[Path] = []
-        self.files = 0
+        self.unseen: set[Path] = set()
+        self.files = self.read = 0
 
     def go(self, reader: Reader, keep_missing: bool) -> Report:
         found = self._found()
         here = {f.path for f in found}
-        missing = [d for path, d in self.known.items() if path not in here and self._covers(path)]
+        missing = [d for path, d in self.known.items() if path not in here and is_below(path, self.covered)]
         if not (found or missing or self.report.failed):
             where = ", ".join(map(str, self.paths))
             raise FootnoteError(f"nothing to read in {where}: read are files that end in {' '.join(sorted(SUFFIXES))}")
-        self.gone = [] if keep_missing else [d for d in missing if not is_below(_path(d), self.unseen)]
+        for d in missing if not keep_missing else ():
+            if not is_below(_path(d), self.unseen):
+                self.gone.setdefault(d.sha256, []).append(d)
         fresh = [f for f in found if not self._is_unchanged(f)]
         self.report.unchanged = len(found) - len(fresh)
-        for batch in self._batches(self._documents(fresh, reader)):
-            self._embed([c for _, _, chunks in batch for c in chunks], batch[-1][0].file)
-            self.writing.stage(batch, made_by())
+        for batch in _batches(self._made(fresh, reader)):
+            self._take_in(batch)
         if self.embedding.is_another:
             self.embedding.embed_again(self._telling("embedding again"))
         self._publish(found)
@@ -407,7 +446,7 @@ class _Run:
             unseen: list[Unseen] = []
             found |= {f.path: f for f in files(scope, self.library.place, unseen) if str(f.path) not in excluded}
             for path, reason in unseen:
-                self.unseen.append(path)
+                self.unseen.add(path)
                 file = printable(path.relative_to(scope.root)) if path != scope.root else path.name
                 self.report.failed.append(Failure(str(scope.root), file, reason))
         return list(found.values())
@@ -425,90 +464,94 @@ class _Run:
         young = self.started * 1e9 - found.mtime_ns < YOUNG_NS
         return replace(found, mtime_ns=-1) if young else found
 
-    def _covers(self, path: Path) -> bool:
-        return any(scope.covers(path) for scope in self.scopes)
-
     # Reading
 
-    def _documents(self, fresh: Sequence[Found], reader: Reader) -> Iterator[tuple[Found, Document]]:
-        """The files that have to be read, as documents. One that cannot be read is a failure; its old version stays."""
+    def _made(self, fresh: Sequence[Found], reader: Reader) -> Iterator[Made]:
+        """The files that have to be read, as documents and chunks. One that cannot be is a failure."""
         self.files = len(fresh)
         rerooted = {f.path for f in fresh if f.path in self.known and self.known[f.path].root != f.root}
-        leaving = {_path(d) for d in self.gone} | rerooted
-        taken = {d.path for path, d in self.known.items() if path not in leaving}
+        leaving = {_path(d) for d in self._leaving()} | rerooted
+        names = _Names(d.path for path, d in self.known.items() if path not in leaving)
         for done, found in enumerate(fresh):
             self.progress(Progress(done, self.files, found.file))
+            self.read = done + 1
             known = self.known.get(found.path)
-            keeps = known is not None and found.path not in rerooted
-            name = known.path if known and keeps else _free_name(found, taken)
+            name = known.path if known and found.path not in rerooted else names.free(found)
+            names.taken.add(name)
             try:
-                document = reader.read(found.path, name)
+                if made := self._read(found, name, known, reader):
+                    yield made
             except ReadError as error:
-                self.report.failed.append(Failure(found.root, found.file, str(error), found.size, found.mtime_ns))
-                taken.add(known.path if known else name)
-                continue
-            taken.add(name)
-            if not self._is_as_known(found, document, known):
-                self._note(document, known)
-                yield self._dated(found), document
+                self._fail(found, error)
 
-    def _is_as_known(self, found: Found, document: Document, known: Stored | None) -> bool:
-        if not known or (known.sha256, known.path, known.made_by) != (document.sha256, document.path, made_by()):
-            return False
-        self.touched.append(Touched(known.id, self._dated(found)))
-        self.report.unchanged += 1
-        return True
+    def _read(self, found: Found, name: str, known: Stored | None, reader: Reader) -> Made | None:
+        """Nothing where it is in the library as it is."""
+        with blaming(name):
+            document = reader.read(found.path, name)
+        if known and (known.sha256, known.path, known.made_by) == (document.sha256, document.path, made_by()):
+            self.touched.append(Touched(known.id, self._dated(found)))
+            self.report.unchanged += 1
+            return None
+        count_tokens = self.embedding.embedder().token_counts
+        with blaming(name):
+            return found, document, chunk(document, count_tokens)
 
-    def _note(self, document: Document, known: Stored | None) -> None:
-        report = self.report
-        moved = next((d for d in self.gone if d.sha256 == document.sha256), None)
+    def _fail(self, found: Found, error: ReadError) -> None:
+        """The file's old version stays."""
+        self.report.failed.append(Failure(found.root, found.file, str(error), found.size, found.mtime_ns))
+
+    def _leaving(self) -> Iterator[Stored]:
+        return itertools.chain.from_iterable(self.gone.values())
+
+    # Chunks and vectors
+
+    def _take_in(self, batch: Sequence[Made]) -> None:
+        """Together, as that embeds best; where it fails one by one, so that only the file to blame stays out."""
+        try:
+            together = [c for _, _, chunks in batch for c in chunks]
+            self.embedding.embed(together, self._telling(batch[-1][0].file))
+        except ReadError as error:
+            if len(batch) == 1:
+                self._fail(batch[0][0], error)
+            else:
+                for made in batch:
+                    self._take_in([made])
+            return
+        for found, document, chunks in batch:
+            try:
+                with blaming(document.path):
+                    self.writing.stage([(self._dated(found), document, chunks)], made_by())
+            except ReadError as error:
+                self._fail(found, error)
+            else:
+                self._note(found, document)
+                self.report.chunks += len(chunks)
+
+    def _note(self, found: Found, document: Document) -> None:
+        report, known, alike = self.report, self.known.get(found.path), self.gone.get(document.sha256)
         if known:
             self.replaced.append(known)
             same = known.sha256 == document.sha256
             how = report.changed if not same else report.renewed if known.path == document.path else report.moved
             how.append(document.path)
-        elif moved:
-            self.gone.remove(moved)
-            self.replaced.append(moved)
+        elif alike:
+            self.replaced.append(alike.pop(0))
             report.moved.append(document.path)
         else:
             report.added.append(document.path)
         report.repairs.update(document.repairs)
         report.notes += [f"{document.path}: {note}" for note in document.notes]
 
-    # Chunks and vectors
-
-    def _batches(
-        self, documents: Iterable[tuple[Found, Document]]
-    ) -> Iterator[list[tuple[Found, Document, Sequence[Chunk]]]]:
-        """Documents with their chunks, as many at once as embed well together."""
-        batch: list[tuple[Found, Document, Sequence[Chunk]]] = []
-        for found, document in documents:
-            batch.append((found, document, chunk(document, self.embedding.embedder().token_counts)))
-            if sum(len(chunks) for _, _, chunks in batch) >= EMBED_AT_ONCE:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-    def _embed(self, chunks: Sequence[Chunk], doing: str) -> None:
-        self.embedding.embed(chunks, self._telling(doing))
-        self.report.chunks += len(chunks)
-
     def _telling(self, doing: str) -> Callable[[int, int], None]:
-        report = self.report
-        read = len(report.added) + len(report.changed) + len(report.moved) + len(report.renewed) + len(report.failed)
-        return lambda done, total: self.progress(
-            Progress(min(read, self.files), self.files, f"{doing}: {done} of {total} chunks")
-        )
+        return lambda done, total: self.progress(Progress(self.read, self.files, f"{doing}: {done} of {total} chunks"))
 
     # Done
 
     def _publish(self, found: Sequence[Found]) -> None:
         report, library = self.report, self.library
-        report.removed = sorted(d.path for d in self.gone)
+        report.removed = sorted(d.path for d in self._leaving())
         report.embedded = self.embedding.embedded
-        elsewhere = [f for f in library.failures() if not self._covers(file_of(f.root, f.file))]
+        elsewhere = [f for f in library.failures() if not is_below(file_of(f.root, f.file), self.covered)]
         named = {str(f.path) for f in found}
         counted = ("added", "changed", "moved", "renewed", "removed", "failed")
         summary = {name: len(getattr(report, name)) for name in counted}
@@ -517,7 +560,7 @@ class _Run:
             fingerprint=self.embedding.fingerprint,
             roots=_widest([*library.roots(), *(str(s.root) for s in self.scopes)]),
             started=self.started,
-            removed=[d.id for d in (*self.gone, *self.replaced)],
+            removed=[d.id for d in (*self._leaving(), *self.replaced)],
             touched=self.touched,
             failures=[*elsewhere, *report.failed],
             excluded=[file for file in library.excluded() if file not in named],
@@ -531,14 +574,40 @@ def _path(stored: Stored) -> Path:
     return file_of(stored.root, stored.file)
 
 
-def _free_name(found: Found, taken: set[str]) -> str:
-    """The path below the root; with the root's name in front where another root has the same one."""
-    names = [found.file, f"{Path(found.root).name}/{found.file}"]
-    names += [f"{Path(found.root).name}-{i}/{found.file}" for i in range(2, len(taken) + 3)]
-    return next(name for name in names if name not in taken)
+def _batches(documents: Iterable[Made]) -> Iterator[list[Made]]:
+    """As many at once as embed well together."""
+    batch: list[Made] = []
+    waiting = 0
+    for made in documents:
+        batch.append(made)
+        waiting += len(made[2])
+        if waiting >= EMBED_AT_ONCE:
+            yield batch
+            batch, waiting = [], 0
+    if batch:
+        yield batch
+
+
+class _Names:
+    """What documents are called, each by another name."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self.taken = set(taken)
+        self._tried: Counter[tuple[str, str]] = Counter()  # how many names, each of them taken for good
+
+    def free(self, found: Found) -> str:
+        """The path below the root; with the root's name in front where another root has the same one."""
+        root, file = Path(found.root).name, found.file
+        while (name := _name(root, file, self._tried[root, file])) in self.taken:
+            self._tried[root, file] += 1
+        return name
+
+
+def _name(root: str, file: str, number: int) -> str:
+    return file if number == 0 else f"{root}/{file}" if number == 1 else f"{root}-{number}/{file}"
 
 
 def _widest(roots: Sequence[str]) -> list[str]:
     """Without the roots that lie in another: they belong to it now."""
-    paths = sorted({Path(root) for root in roots})
-    return [str(p) for p in paths if not any(other in p.parents for other in paths)]
+    paths = {Path(root) for root in roots}
+    return [str(path) for path in sorted(paths) if paths.isdisjoint(path.parents)]

@@ -97,9 +97,9 @@ def figure(text: str) -> str:
     if unit in ("%", "percent"):
         return number.replace(".", "d") + "pct"
     if unit in _SCALE:
-        number = f"{float(number) * 10 ** _SCALE[unit]:.10g}" if len(number) < 16 else number + unit
-        number = f"{int(float(number))}" if float(number) < 1e18 else number
-    return number.replace(".", "d").replace("+", "")
+        whole, _, part = number.partition(".")  # by its digits: a figure of any length is exact
+        number = (whole + part.ljust(_SCALE[unit], "0")[: _SCALE[unit]]).lstrip("0") or "0"
+    return number.replace(".", "d")
 
 
 def short_forms(text: str) -> Iterator[tuple[str, str]]:

@@ -259,13 +259,18 @@ class Staging:
         self._last.update(db.execute("SELECT name, seq FROM main.sqlite_sequence"))
 
     def add(self, f: Found, d: Document, chunks: Sequence[Chunk], made_by: str) -> None:
+        """All of it is made before any is written: what cannot be made leaves nothing behind."""
         number = self._next("document")
         row = (number, f.root, f.file, d.path, d.title, d.named, d.text, d.sha256, d.text_sha256, f.size, f.mtime_ns)
-        self._insert("document", [(*row, made_by, json.dumps(dict(d.repairs)), json.dumps(d.notes))])
         numbered = [(self._next("chunk"), c) for c in chunks]
-        self._insert("chunk", [_row(i, number, c) for i, c in numbered])
-        self._insert("words", [(i, " ".join(terms(c.text)), " ".join(terms(c.context))) for i, c in numbered])
-        self._insert("short_form", [(short, long, number) for short, long in sorted(set(short_forms(d.text)))])
+        rows: dict[str, Sequence[tuple[object, ...]]] = {
+            "document": [(*row, made_by, json.dumps(d.counted), json.dumps(d.notes))],
+            "chunk": [_row(i, number, c) for i, c in numbered],
+            "words": [(i, " ".join(terms(c.text)), " ".join(terms(c.context))) for i, c in numbered],
+            "short_form": [(short, long, number) for short, long in sorted(set(short_forms(d.text)))],
+        }
+        for table, some in rows.items():
+            self._insert(table, some)
 
     def bring_in(self) -> None:
         """All of it into the library, within the caller's transaction."""

@@ -46,6 +46,11 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
+def one_line(text: str) -> str:
+    """Without line ends, and with one space where there were several."""
+    return " ".join(text.split())
+
+
 def settle(text: str, blocks: Iterable[Block]) -> tuple[Block, ...]:
     """Blocks in order, trimmed and apart; what lies between them and is not blank becomes furniture."""
     settled: list[Block] = []
@@ -103,13 +108,14 @@ class Draft:
             self.blocks += [moved(block, shift) for block in blocks]
 
     def heading(self, text: str, level: int, page: int | None = None) -> None:
-        label = " ".join(text.split())
+        label = one_line(text)
         level = min(max(level, 1), 6)
         self.add("heading", f"{'#' * level} {label}" if label else "", level=level, label=label, page=page)
 
     def code(self, text: str, language: str = "", page: int | None = None) -> None:
         body = text.strip("\n").rstrip()
-        fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"^\s*(`{3,})", body, re.MULTILINE)), default=0))
+        inside = re.findall(r"^[^\S\n]*(`{3,})", body, re.MULTILINE)
+        fence = "`" * max(3, 1 + max(map(len, inside), default=0))
         self.add("code", f"{fence}{language}\n{body}\n{fence}" if body.strip() else "", page=page)
 
     def table(self, rows: Iterable[Iterable[str]], *, header: bool = True, page: int | None = None) -> None:
@@ -142,7 +148,7 @@ def moved(block: Block, shift: int) -> Block:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", r"\|")
+    return one_line(text).replace("|", r"\|")
 
 
 def _columns(line: str) -> int:
@@ -165,6 +171,7 @@ _INVISIBLE = re.compile("[\ufeff\u200b\u2060\u00ad]")
 _HARD_SPACE = re.compile("[\u00a0\u2007\u202f]")
 # UTF-8 that was read as Latin-1: its second bytes are control characters, which nobody types and which are gone below.
 _C1_MOJIBAKE = re.compile("[\u00c2-\u00f4][\u0080-\u00bf]?[\u0080-\u009f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: what no file, index or model takes
 _DATA = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,)[A-Za-z0-9+/=\s]{100,}")
 _BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
@@ -185,6 +192,9 @@ def tidy(text: str) -> tuple[str, Counter[str]]:
     repairs: Counter[str] = Counter()
     if _C1_MOJIBAKE.search(text):
         text, repairs["mojibake mended"] = _demojibaked(text)
+    if halves := len(_SURROGATE.findall(text)):
+        text = joined_halves(text)
+        repairs["halves of characters mended"] = halves
     text = _BREAK.sub("\n", text)
     for kind, pattern, stands_for in (
         ("control characters removed", _CONTROL, ""),
@@ -195,6 +205,11 @@ def tidy(text: str) -> tuple[str, Counter[str]]:
         text, count = pattern.subn(stands_for, text)
         repairs[kind] += count
     return text, +repairs
+
+
+def joined_halves(text: str) -> str:
+    """Two halves of a character side by side are that character; what is left of one is \ufffd."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _demojibaked(text: str) -> tuple[str, int]:
@@ -266,34 +281,61 @@ def _foreign(data: bytes) -> str:
 
 
 # Lines that belong to a web page and not to what it says: share buttons, copyright, tags, affiliate notes.
+#
+# What is set aside is not searched. So a first word is not enough: the whole line has to be of such a kind, and what
+# stands behind a label has to be names, dates or keywords. A line that goes on as a sentence stays.
 
 _NETWORK = r"(?:facebook|twitter|x|linkedin|pinterest|reddit|whatsapp|telegram|e-?mail|print|instagram|youtube|github)"
-_LINE = re.compile(
+_WHOLE = re.compile(
     rf"""^\W*(?:
-        (?:\d+\s+)?comments?(?:\s*\(\d+\))? | leave\ a\ (?:comment|reply)\b.* | (?:no|add|post)\ comments?(?:\ yet)?
-      | share(?:\ (?:this|on|via|with)\b.{{0,40}})? | tweet | {_NETWORK}(?:[\s|,·]+{_NETWORK})+
-      | (?:related|recommended|popular|recent|more)\ (?:posts?|articles?|reading|stories)\b.{{0,20}}
+        (?:\d+\s+)?comments?(?:\s*\(\d+\))? | leave\ a\ (?:comment|reply)(?:\ (?:below|on|to)\b.{{0,60}})?
+      | (?:no|add|post)\ comments?(?:\ yet)?
+      | share(?:\ (?:this|on|via|with)(?:\ (?:article|page|post|story|guide|friends|{_NETWORK}))?)? | tweet
+      | {_NETWORK}(?:[\s|,·]+{_NETWORK})+
+      | (?:related|recommended|popular|recent|more)\ (?:posts?|articles?|reading|stories)
+            (?:\ (?:by|for|from|in|on)\b.{{0,20}})?
       | back\ to\ top | skip\ to\ (?:main\ )?content | advertisements? | sponsored | copy(?:\ code)?
       | (?:previous|next)(?:\ (?:post|article|page))?
       | (?:sign\ up|subscribe)\b.{{0,60}}\bnewsletter\b.{{0,60}}
-      | (?:tags?|filed\ under|categor(?:y|ies)|posted\ (?:in|by|on))\s*:?\s.{{1,120}}
       | (?:tags?|table\ of\ contents|on\ this\ page|contents):?
-      | (?:copyright\s*)?(?:©|\(c\)\s*(?:19|20)\d\d|copyright\s+(?:19|20)\d\d).{{0,300}}
-      | all\ rights\ reserved.{{0,60}}
-      | ~?\d+[-\ ]min(?:ute)?s?\.?\ read\b.{{0,40}} | accept\ (?:all\ )?cookies.* | (?:sign|log)\ (?:in|up|out)
+      | all\ rights\ reserved.{{0,60}} | accept\ (?:all\ )?cookies | (?:sign|log)\ (?:in|up|out)
+      | ~?\d+[-\ ]min(?:ute)?s?\.?\ read(?:\s*[·|,(–—-].{{0,40}})?
       | (?:last\ )?(?:updated|published|posted)(?:\ on)?:?\s+(?:\w+\s+\d{{1,2}},?\s+)?(?:\w+\s+)?(?:19|20)\d\d
-      | (?:disclaimer|disclosure)\b.*\b(?:affiliate|commission|reader-supported|sponsor).* )\W*$""",
+      )\W*$""",
     re.IGNORECASE | re.VERBOSE,
 )
+# A label with a colon and keywords behind it, or without one and nothing but names, dates and hash tags.
+_NAME = r"(?:[A-Z0-9#@&][\w.:+#@’'-]*|by|in|on|at|and|of|the|am|pm|admin|[,·|&–-])"
+_LABELLED = re.compile(
+    rf"""^\W*(?:
+        (?i:tags?|filed\ under|categor(?:y|ies)|posted\ (?:in|by|on))
+            (?: \s*:\s*(?P<keywords>.{{1,120}}) | \s+{_NAME}(?:,?\s+{_NAME}){{0,20}} )
+      | (?:(?i:copyright)\s*)?(?:©|\((?i:c)\)\s*(?:19|20)\d\d|(?i:copyright)\s+(?:19|20)\d\d)[\d\s,–-]*
+            (?: {_NAME}(?:,?\s+{_NAME}){{0,20}} )?
+            (?:[.,|\s]+(?i:(?:all\ )?rights\ reserved|licen[sc]ed|made\ with).{{0,200}})?
+      )\W*$""",
+    re.VERBOSE,
+)
+_SENTENCE_END = re.compile(r"[.!?](?:\s|$)")
+_LATER_WORDS = re.compile(r"\b(?:affiliate|commission|reader-supported|sponsor)", re.IGNORECASE)
+_DISCLAIMED = re.compile(r"^\W*(?:disclaimer|disclosure)\b", re.IGNORECASE)
+# The page speaks of itself: "we may earn a commission", "this post contains affiliate links".
 _PAID = re.compile(
-    r"\b(?:affiliate (?:links?|commission)|earn (?:a|an)(?: small)? (?:affiliate )?commission)\b", re.IGNORECASE
+    r"\b(?:we|i|us|our|my|this (?:site|website|page|post|article|guide|blog)|links? (?:on|in) this)\b.{0,80}?"
+    r"\b(?:affiliate (?:links?|commissions?|programs?|partners?)|earn(?:s|ing)? (?:us |me )?(?:a|an)(?: small)? "
+    r"(?:affiliate |referral )?commission)\b",
+    re.IGNORECASE,
 )
 _LONGEST = 500  # characters: what is longer says something
 
 
 def is_furniture(line: str) -> bool:
     bare = line.strip()
-    return len(bare) <= _LONGEST and bool(_LINE.match(bare) or _PAID.search(bare))
+    if len(bare) > _LONGEST:
+        return False
+    if labelled := _LABELLED.match(bare):
+        return not _SENTENCE_END.search(labelled["keywords"] or "")
+    return bool(_WHOLE.match(bare) or _PAID.search(bare) or (_DISCLAIMED.match(bare) and _LATER_WORDS.search(bare)))
 
 
 # Which headings are questions that their section answers: those of an FAQ, and those right above a short answer.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, settle
+from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, one_line, settle
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -69,6 +70,7 @@ def callouts(lines: list[str]) -> set[int]:
 
 
 def _foreign(lines: list[str], mdx: bool) -> Iterator[tuple[int, int, bool]]:
+    closings = [at for at, line in enumerate(lines) if "-->" in line]
     at = 0
     while at < len(lines):
         if fence := _FENCE.match(lines[at]):
@@ -77,19 +79,22 @@ def _foreign(lines: list[str], mdx: bool) -> Iterator[tuple[int, int, bool]]:
                 yield at, end, False
             at = end
             continue
-        end, meta = _foreign_end(lines, at, mdx)
+        end, meta = _foreign_end(lines, at, mdx, closings)
         if end > at:
             yield at, end, meta
         at = max(end, at + 1)
 
 
-def _foreign_end(lines: list[str], at: int, mdx: bool) -> tuple[int, bool]:
-    """Where the foreign piece that begins here ends (`at` itself if none does), and whether it is metadata."""
+def _foreign_end(lines: list[str], at: int, mdx: bool, closings: list[int]) -> tuple[int, bool]:
+    """Where the foreign piece that begins here ends (`at` itself if none does), and whether it is metadata.
+
+    `closings` are the lines on which a comment may close.
+    """
     line = lines[at]
     if mdx and _MODULE.match(line):
         return _balanced(lines, at), line.startswith("export")
     if line.lstrip().startswith("<!--"):
-        return _comment_end(lines, at), False
+        return _comment_end(lines, at, closings), False
     if _COMPONENT.match(line):
         return _tag_end(lines, at), False
     if _DIRECTIVE.fullmatch(line.strip()) and not _KEPT_TAGS.match(line):
@@ -105,12 +110,12 @@ def _fence_end(lines: list[str], at: int, mark: str) -> int:
     return len(lines)
 
 
-def _comment_end(lines: list[str], at: int) -> int:
-    for end in range(at, min(len(lines), at + _MAX_COMMENT_LINES)):
-        _, closed, rest = lines[end].partition("-->")
-        if closed:
-            return end + 1 if not rest.strip() else at
-    return at
+def _comment_end(lines: list[str], at: int, closings: list[int]) -> int:
+    nearest = bisect_left(closings, at)
+    if nearest == len(closings) or closings[nearest] - at >= _MAX_COMMENT_LINES:
+        return at
+    end = closings[nearest]
+    return at if lines[end].partition("-->")[2].strip() else end + 1
 
 
 def _balanced(lines: list[str], at: int) -> int:
@@ -127,6 +132,8 @@ def _tag_end(lines: list[str], at: int) -> int:
     """Behind the line on which a component's tag closes, if nothing follows the tag there."""
     depth = 0
     for end in range(at, min(len(lines), at + _MAX_TAG_LINES)):
+        if end > at and depth <= 0 and _COMPONENT.match(lines[end]):
+            return at  # another one begins: this one was left open
         bare = _without_strings(lines[end])
         for index, char in enumerate(bare):
             depth += (char in "{[(") - (char in "}])")
@@ -141,13 +148,15 @@ def _without_strings(line: str) -> str:
 
 _ANCHOR = re.compile(r"\s*(?:\[\[[^\]]*\]\]|\{#[^}]*\}|\{[.:][^}]*\})\s*$")
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_TAG = re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>")
 _FRONT_TITLE = re.compile(r"""^["']?title["']?\s*[:=]\s*(["']?)(.+?)\1\s*$""", re.MULTILINE | re.IGNORECASE)
 _EXPORT_TITLE = re.compile(r"""\btitle["']?\s*:\s*(["'`])((?:\\.|(?!\1).)+)\1""")
 _BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<label>[^*_\n]{2,100}?)(?:\*\*|__)$")
 _ANCHOR_ITEM = re.compile(r"(?:[-*+]|\d+[.)])\s+\[[^\]]*\]\(#[^)]*\)")
 _SHORTEST_CONTENTS = 2  # items
-_COPYRIGHT = re.compile(r"(?:©|copyright\b)", re.IGNORECASE)
+_COPYRIGHT = re.compile(r"©|copyright(?:\W*$|\s+notice|\W+(?:©|\(c\)|(?:19|20)\d\d))", re.IGNORECASE)
+_LONGEST_LABEL = 1000  # characters of a heading that are looked at for what it says
 _LONGEST_UNDERLINED = 100  # characters: a longer "heading" is a paragraph above a ruler
 
 
@@ -194,12 +203,18 @@ def title_of(text: str, blocks: Sequence[Block]) -> str:
     return next((block.label for block in headings if block.level == 1), headings[0].label if headings else "")
 
 
+def _without_tags(html: str) -> str:
+    """Comments go as far as one is closed: the search for an end that is not there would begin at each anew."""
+    closed = html.rfind("-->") + 3
+    return _TAG.sub(" ", _COMMENT.sub(" ", html[:closed]) + html[closed:] if closed > 2 else html)
+
+
 def plain(markup: str) -> str:
     """A heading's words without its markup."""
-    tokens = _inline_parser().parseInline(_ANCHOR.sub("", markup))[0].children or []
+    tokens = _inline_parser().parseInline(_ANCHOR.sub("", markup[:_LONGEST_LABEL]))[0].children or []
     words = "".join(token.content if token.type != "image" else "" for token in tokens if token.type != "html_inline")
     words += " ".join(token.content for token in tokens if token.type == "image") if not words.strip() else ""
-    return " ".join(re.sub(r"^\[(.+)\]$", r"\1", words.strip()).split())
+    return one_line(re.sub(r"^\[(.+)\]$", r"\1", words.strip()))
 
 
 @cache
@@ -270,7 +285,7 @@ class _Walk:
         elif token.type.startswith("math_block"):
             self.found.append(Block("paragraph", start, end))
         elif token.type == "html_block":
-            words = _WORD.search(_TAG.sub(" ", token.content))
+            words = _WORD.search(_without_tags(token.content))
             self.found.append(Block("paragraph" if words else "furniture", start, end))
         elif token.type == "front_matter":
             self.found.append(Block("front_matter", start, end))

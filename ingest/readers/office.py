@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ingest.errors import ReadError
-from ingest.readers import Draft, Reading, decode, mark_questions, markdown, page, tidy
+from ingest.readers import Draft, Reading, decode, mark_questions, markdown, one_line, page, tidy
 
 # Jupyter notebooks: their Markdown as it is, their code in fences, and what it printed where that is short text.
 
@@ -27,7 +27,7 @@ def read_notebook(data: bytes, name: str) -> Reading:
     try:
         notebook: Any = nbformat.reads(raw, as_version=4)  # type: ignore[no-untyped-call]
     except Exception as error:  # nbformat raises half a dozen kinds, some of other packages
-        what = " ".join(f"{error}".split())[:120]
+        what = one_line(str(error))[:120]
         raise ReadError(f"{name} is no whole notebook ({what}). Open it in Jupyter and save it again.") from error
     language = notebook.metadata.get("kernelspec", {}).get("language") or "python"
     draft = Draft()

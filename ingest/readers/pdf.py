@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.clean import known
 from ingest.errors import ReadError
-from ingest.readers import Draft, Kind, Reading, mark_questions, tidy
+from ingest.readers import Draft, Kind, Reading, mark_questions, one_line, tidy
 from ingest.readers.plain import strong
 
 # Lines of a paragraph joined into one, words that were broken at a line's end made whole again.
@@ -123,7 +123,7 @@ def _page_lines(document: Any, number: int) -> Iterator[Line]:
     height = page.get_height()
     at = 0
     for raw in text_page.get_text_range(errors="replace").split("\r\n"):
-        text = " ".join(tidy(raw)[0].split())
+        text = one_line(tidy(raw)[0])
         if text:
             yield _line(text_page, raw, text, at, number + 1, height)
         at += len(raw.encode("utf-16-le")) // 2 + 2

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, markdown, settle
+from ingest.readers import Block, Reading, decode, is_furniture, mark_questions, markdown, one_line, settle
 
 # The lines of a plain text, told apart: code, table rows, items, and what belongs to the page it was saved from.
 
@@ -540,7 +540,7 @@ def _described(page: Page, at: int, before: int, after: int, colon: bool, fixed:
     while page.tag(at - 1 - blanks) == "blank":
         blanks += 1
     return Found(
-        label=" ".join(page.lines[at].split()).strip("# "),
+        label=one_line(page.lines[at]).strip("# "),
         blanks=blanks,
         colon=colon,
         direct=before >= 0 and not between,
@@ -551,7 +551,7 @@ def _described(page: Page, at: int, before: int, after: int, colon: bool, fixed:
     )
 
 
-_LONE_BULLET = re.compile(r"^(\s*[•◦▪‣●○∙])[ \t]*\n(?:[ \t]*\n)?[ \t]*(?=[^\s•◦▪‣●○∙])", re.MULTILINE)
+_LONE_BULLET = re.compile(r"^([^\S\n]*[•◦▪‣●○∙])[ \t]*\n(?:[ \t]*\n)?[ \t]*(?=[^\s•◦▪‣●○∙])", re.MULTILINE)
 _DASHES = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)*\s*:?-{2,}:?\s*\|?\s*$")
 
 
@@ -568,7 +568,7 @@ def read(data: bytes, name: str) -> Reading:
 
 def _is_markdown(text: str) -> bool:
     """Fences in pairs, or headings of more than one level that no code comment explains."""
-    fences = len(re.findall(r"^\s*```", text, re.MULTILINE))
+    fences = len(re.findall(r"^[^\S\n]*```", text, re.MULTILINE))
     return (fences >= 2 and fences % 2 == 0) or len(re.findall(r"^#{2,5} \S", text, re.MULTILINE)) >= 2
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ingest.readers import Draft, Kind, Reading, decode, mark_questions, page
+from ingest.readers import Draft, Kind, Reading, decode, mark_questions, one_line, page
 
 # A docutils document tree, written into a `Draft`.
 
@@ -83,7 +83,7 @@ class Walk:
         self.depth -= 1
 
     def paragraph(self, node: Node) -> None:
-        self.draft.add("paragraph", _joined(self.words(node)))
+        self.draft.add("paragraph", one_line(self.words(node)))
 
     def code(self, node: Node) -> None:
         classes = [name for name in node.get("classes", []) if name != "code"]
@@ -118,7 +118,7 @@ class Walk:
         count = next((at for at, child in enumerate(own) if child.tagname != "paragraph"), len(own))
         if sum(len(child.astext()) for child in own[:count]) > _LONGEST_ITEM:
             count = min(count, 1)
-        words = _joined(term + "\n".join(self.words(child) for child in own[:count]))
+        words = one_line(term + "\n".join(self.words(child) for child in own[:count]))
         kind: Kind = "furniture" if words.startswith(_GALLERY) else "item"
         self.draft.add(
             kind, f"{marker} {words}" if words.strip(": ") else "", level=0 if kind == "furniture" else self.lists
@@ -154,7 +154,7 @@ class Walk:
     def admonition(self, node: Node, word: str) -> None:
         first = node.children[0] if node.children else None
         if first is not None and first.tagname == "paragraph":
-            self.draft.add("paragraph", _joined(f"{word}: {self.words(first)}"))
+            self.draft.add("paragraph", one_line(f"{word}: {self.words(first)}"))
             for child in node.children[1:]:
                 self.visit(child)
         else:
@@ -162,7 +162,7 @@ class Walk:
 
     def footnote(self, node: Node) -> None:
         label, *rest = node.children
-        self.draft.add("paragraph", _joined(f"[{label.astext()}] " + "\n".join(self.words(child) for child in rest)))
+        self.draft.add("paragraph", one_line(f"[{label.astext()}] " + "\n".join(self.words(child) for child in rest)))
 
     def words(self, node: Node) -> str:
         """Inline text: formulas in dollars, literals in backquotes, references by their words."""
@@ -182,10 +182,6 @@ class Walk:
         if kind == "line":
             return "".join(map(self.words, children)) + "\n"
         return "".join(map(self.words, children)) if children else node.astext()
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _is(tag: str) -> Callable[[Node], bool]:
@@ -281,7 +277,7 @@ def _directive_for(name: str) -> type[Any]:
         option_spec = _AnyOption()
 
         def run(self) -> list[Any]:
-            argument = " ".join(self.arguments[0].split()) if self.arguments else ""
+            argument = one_line(self.arguments[0]) if self.arguments else ""
             if name == "raw" and argument == "html":
                 return [nodes.comment("", "\n".join(self.content), html=True)]
             if name in _DROPPED:

@@ -223,3 +223,32 @@ def test_the_name_of_a_file_is_searched_and_not_embedded(tmp_path: Path) -> None
     assert document.named
     assert "Gradient notes" in only.context
     assert "Gradient notes" not in only.searchable
+
+
+def check_real(folder: Path, text: str) -> list[Chunk]:
+    """Chunks by the real model's count, and every promise about them kept."""
+    path = folder / "guide.md"
+    path.write_text(text, "utf-8")
+    document = read(path)
+    chunks = chunk(document, minilm().token_counts)
+    check(document, chunks)
+    assert max(minilm().token_counts([c.searchable for c in chunks])) <= MODEL_CUTS_AT
+    return chunks
+
+
+def test_a_text_of_which_the_model_knows_no_character_is_a_chunk_like_another(tmp_path: Path) -> None:
+    assert [c.text for c in check_real(tmp_path, "\ue227\n")] == ["\ue227"]
+    assert len(check_real(tmp_path, "# T\n\n" + "\ue227\n\n" * 2000)) > 5
+
+
+@pytest.mark.parametrize("letter", ["学", "한", "!", "é", "𝅘𝅥"])
+@pytest.mark.parametrize("length", [10, 40, 55, 60, 80, 160])
+def test_whatever_stands_beside_a_row_the_row_has_room_and_its_units_stay_whole(
+    tmp_path: Path, letter: str, length: int
+) -> None:
+    header = "| " + "".join(f"{letter}{i % 10}" for i in range(length)) + " | b |\n|---|---|\n"
+    text = f"# {letter * 200}\n\n## {letter * 200}\n\n{header}" + "| a row of it | with two cells |\n" * 60
+    chunks = check_real(tmp_path, text)
+    whole = "| a row of it | with two cells |"
+    assert [u for c in chunks for u in c.units if c.text[u.start - c.start : u.end - c.start] == whole]
+    assert sum(u.end - u.start < 10 for c in chunks for u in c.units) <= 3  # ends of a header that no chunk could hold

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.chunks import chunk
 from ingest.documents import SUFFIXES, Reader, read, supported
 from ingest.errors import ReadError
+from ingest.words import terms
 from tests.ingest.reading import check_blocks, document
 
 BENCH = Path(__file__).parents[2].parent / "shared" / "bench" / "guides"
@@ -238,3 +241,35 @@ def test_five_hundred_real_guides_are_read_and_their_blocks_are_exact() -> None:
         for path in paths[::8]:
             check_blocks(reader.read(path))
     assert len(paths) > 500
+
+
+def seconds(path: Path) -> float:
+    """What one processor needs to read a file, to cut it and to take its terms; the least of two times."""
+    taken = []
+    for _ in range(2):
+        began = time.process_time()
+        with contextlib.suppress(ReadError):
+            for c in chunk(read(path), lambda texts: [len(text) // 4 + 1 for text in texts]):
+                terms(c.text)
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
+RUNS = [
+    ":", "[x](", "<!--", "<!--\n", "\\( ", "\\[ ", "a. A. ", "a", ".", " ", "\n", "`", "<", "</", "<A\n", "{", "Aa.Bb",
+    "\ue227\n\n", "([x] ", "$x ", "| a ", "- ", "> ", "the",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".md", ".mdx", ".txt", ".html"])
+def test_twice_as_much_of_anything_takes_twice_as_long_and_not_four_times(tmp_path: Path, suffix: str) -> None:
+    slow = []
+    for run in RUNS:
+        path = tmp_path / f"run{suffix}"
+        taken = []
+        for length in (4_000, 16_000):
+            path.write_text("# T\n\nText. " + run * (length // len(run)), "utf-8")
+            taken.append(seconds(path))
+        if taken[1] > 9 * max(taken[0], 0.02):  # four times as much: a square would be sixteen times
+            slow.append((run, taken))
+    assert not slow

@@ -3,18 +3,28 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from ingest.embed import MiniLM
 from ingest.errors import FootnoteError, LibraryError
 from ingest.library import Library
 from ingest.sync import Progress, Report, changes, remove, sync
 from tests.fakes import BagOfWords
 from tests.ingest.folders_of_guides import SUBJECTS, fill, guide, permissions_count, state
 from tests.ingest.kill import main
+from tests.ingest.mutants import WHOLE, mutants
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_killed_ingest_leaves_the_old_library_or_the_new_one_whole() -> None:
@@ -336,3 +346,102 @@ def apply(step: tuple[str, ...], folder: Path, place: Path) -> None:
             (folder / name).replace(folder / other)
         case ("ingest",):
             ingest(place, folder)
+
+
+class Stumbling(BagOfWords):
+    """A model that cannot count one word and cannot embed another."""
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        if any("uncountable" in text for text in texts):
+            raise TypeError("not a\ntext")
+        return super().token_counts(texts)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if any("unbearable" in text for text in texts):
+            raise ValueError("too much")
+        return super().embed(texts)
+
+
+def test_whatever_goes_wrong_with_one_document_costs_that_file_and_one_line(folder: Path, place: Path) -> None:
+    ingest(place, folder)
+    old = Library(place).text("dropout.md")
+    (folder / "dropout.md").write_text(guide("uncountable"))
+    (folder / "heavy.md").write_text(guide("unbearable"))
+    (folder / "new.md").write_text(guide("novelty"))
+    report = ingest(place, folder, embedder=Stumbling())
+    assert {f.file: f.reason for f in report.failed} == {
+        "dropout.md": "dropout.md cannot be taken in (TypeError: not a text). Take it out of the folder, or report it.",
+        "heavy.md": "heavy.md cannot be taken in (ValueError: too much). Take it out of the folder, or report it.",
+    }
+    assert report.added == ["new.md"]
+    assert Library(place).text("dropout.md") == old
+    again = ingest(place, folder)
+    assert (again.added, again.changed, again.failed) == (["heavy.md"], ["dropout.md"], [])
+
+
+def test_a_change_of_any_file_that_reading_leans_on_makes_old_documents_outdated(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "ingest", tmp_path / "ingest")
+    code = """
+import sys
+from importlib import import_module
+from pathlib import Path
+from ingest.documents import READERS, read
+for reader in READERS.values():
+    import_module("ingest.readers." + reader.split(".")[0])
+from ingest.chunks import chunk
+from ingest.words import terms
+leant_on = [Path(module.__file__) for name, module in sys.modules.items() if name.startswith("ingest.")]
+from ingest.sync import made_by
+seen = {made_by()}
+for file in leant_on:
+    file.write_text(file.read_text() + "# changed" + chr(10))
+    made_by.cache_clear()
+    assert made_by() not in seen, file
+    seen.add(made_by())
+index = Path("ingest/index.py")
+index.write_text(index.read_text() + "# changed" + chr(10))
+made_by.cache_clear()
+assert made_by() in seen
+print(len(leant_on))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 11
+
+
+def test_the_work_of_naming_files_grows_with_their_number_and_not_with_its_square(tmp_path: Path) -> None:
+    def seconds(count: int) -> float:
+        paths = [tmp_path / str(count) / str(i) / "a.md" for i in range(count)]
+        for path in paths:
+            path.parent.mkdir(parents=True)
+            path.write_text("")
+        began = time.process_time()
+        assert len(ingest(tmp_path / f"library{count}", *paths).failed) == count
+        return time.process_time() - began
+
+    seconds(10)
+    assert seconds(2000) < 8 * seconds(500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", WHOLE)
+def test_of_five_hundred_broken_files_each_is_in_or_named_and_none_ends_the_ingest(
+    tmp_path: Path, place: Path, suffix: str
+) -> None:
+    class Counting(BagOfWords):
+        token_counts = staticmethod(MiniLM().token_counts)  # type: ignore[assignment]
+
+    seed = int(os.environ.get("FOOTNOTE_SEED", "20261121"))
+    print(f"seed {seed}: FOOTNOTE_SEED={seed} breaks the same files")  # noqa: T201
+    mutants(tmp_path / "broken", suffix, 500, seed)
+    report = ingest(place, tmp_path / "broken", embedder=Counting())
+    assert len(report.added) + len(report.failed) == 500
+    for failure in report.failed:
+        assert "\n" not in failure.reason
+        assert "cannot be taken in" not in failure.reason
+    library = Library(place)
+    for c in library.chunks(library.select()).values():
+        assert c.text == library.text(c.document)[c.start : c.end]
+        assert c.text.strip()

@@ -60,6 +60,21 @@ def test_a_figure_is_one_term() -> None:
     assert figure("3.5 %") == "3d5pct"
 
 
+@pytest.mark.parametrize(
+    ("written", "term"),
+    [
+        ("1234567890123456million", "1234567890123456000000"),
+        ("999999999999999999999999k", "999999999999999999999999000"),
+        ("$12,345,678,901.5 thousand", "12345678901500"),
+        ("0.0004k", "0"),
+        ("1.00005k", "1000"),
+    ],
+)
+def test_a_figure_of_any_length_is_one_exact_term(written: str, term: str) -> None:
+    assert figure(written) == term
+    assert terms(f"It has {written} rows.") == [*terms("It has"), term, *terms("rows.")]
+
+
 @pytest.fixture(scope="module")
 def index() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest.errors import ReadError
 from tests.ingest.reading import check_blocks, document, kinds, labels, outline, texts
@@ -265,3 +268,66 @@ def test_a_csv_that_begins_with_figures_has_no_header(tmp_path: Path) -> None:
     assert kinds(read) == ["table"]
     assert labels(read) == []
     assert read.blocks[0].header_end == 0
+
+
+TAGS = """div p ul ol li table tr td th span b a section article dl dt dd pre code blockquote h1 h2 summary details
+    figure form header main nav br caption tbody thead em center label""".split()
+PARTS = st.one_of(
+    st.sampled_from(TAGS).map(lambda tag: f"<{tag}>"),
+    st.sampled_from(TAGS).map(lambda tag: f"</{tag}>"),
+    st.just("<!-- c -->"),
+    st.just("word"),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(PARTS, max_size=40))
+def test_however_elements_lie_in_each_other_no_word_of_a_page_is_lost(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str]
+) -> None:
+    page = "".join(f" {part}{i}z " if part == "word" else part for i, part in enumerate(parts))
+    read = document(tmp_path_factory.getbasetemp(), "any.html", f"<p>wordfirst</p>{page} wordlast")
+
+    check_blocks(read)
+    assert sorted(re.findall(r"word\w+", read.text)) == sorted(re.findall(r"word\w+", f"wordfirst{page} wordlast"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<div>" * 300 + "<p>inner</p>" + "</div>" * 300 + "<p>after</p>",
+        "<div>" * 2000 + "<p>inner</p>" + "</div>" * 2000 + "<p>after</p>",
+        "<p>" + "<span>" * 2000 + "inner" + "</span>" * 2000 + "<p>after</p>",
+        "<ul>" + "<li>x" * 10_000 + "<li>inner</ul>after",
+        "<ul><li>x" * 900 + "inner after",
+        "<table><tr><td>x" * 500 + "inner" + "</td></tr></table>" * 500 + "after",
+        "<ul>inner<li>x</li><!-- c -->after</ul>",
+        "<dl><dt>inner<dt>x<dd>y<dt>after</dl>",
+        "<table><caption>inner</caption><tr><td>1<td>2<tr><td>3<td>4</table>after",
+    ],
+)
+def test_a_page_that_is_deep_or_left_open_is_read_to_its_end(tmp_path: Path, page: str) -> None:
+    text = document(tmp_path, "deep.html", page).text
+
+    assert "inner" in text
+    assert "after" in text
+
+
+def test_a_page_too_deep_for_its_parser_is_named_and_not_cut(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"deep\.html is too large or too deeply nested"):
+        document(tmp_path, "deep.html", "<p>before</p>" + "<div>" * 5000 + "inner")
+
+
+def test_a_section_named_after_its_heading_is_no_part_of_the_site(tmp_path: Path) -> None:
+    page = '<h1>A</h1><section id="related-work"><h2>Related work</h2><p>Text.</p></section><div id="comments">Hi</div>'
+
+    assert kinds(document(tmp_path, "a.html", page)) == ["heading", "heading", "paragraph", "furniture"]
+
+
+def test_halves_of_characters_are_joined_or_replaced(tmp_path: Path) -> None:
+    cell = '{"cell_type": "markdown", "id": "b", "metadata": {}, "source": "# A\\n\\nHalf \\ud83d of it."}'
+    read = document(tmp_path, "n.ipynb", f'{{"cells": [{cell}], "metadata": {{}}, "nbformat": 4, "nbformat_minor": 5}}')
+
+    assert read.text == "# A\n\nHalf \ufffd of it."
+    assert read.repairs == {"halves of characters mended": 1}
+    check_blocks(read)

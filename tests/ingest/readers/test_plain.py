@@ -193,3 +193,54 @@ def test_the_five_guides_come_out_as_a_careful_human_would_type_them() -> None:
     )
     assert not any(line.startswith(("PYTHON", "BASH")) and len(line) > 6 for line in read_guides[3].text.split("\n"))
     assert "\u0e42" not in read_guides[2].text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Posted on Kaggle in 2019, the data set has 1,460 houses.",
+        "Sales agents earn a commission of 5 % on each house that they sell.",
+        "Categories such as colour need one-hot encoding.",
+        "Category encoders replace a word by a number.",
+        "Tags mark what a word is.",
+        "Tags: the parser adds them. It is fast.",
+        "Share on this disk was the bottleneck.",
+        "Recent articles show gains of 5 %.",
+        "(c) 2019 saw the release of GPT-2.",
+        "Copyright 2019 rules changed what may be scraped.",
+        "Leave a comment out and the parser fails.",
+        "5 min read is what most people spend on it.",
+        "Affiliate links in e-mails are a sign of spam.",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html"])
+def test_a_sentence_that_begins_like_a_pages_own_line_is_text(tmp_path: Path, line: str, name: str) -> None:
+    read = document(tmp_path, name, f"<p>{line}</p>" if name == "a.html" else line + "\n")
+
+    assert "furniture" not in kinds(read)
+    assert not read.counted
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Tags: machine learning, python",
+        "Filed under Data Science",
+        "Posted by John Smith on March 3, 2021 at 10:00 am",
+        "Posted in Machine Learning, Python",
+        "Copyright © 2019-2024 Google LLC. All rights reserved.",
+        "© 2026 Somebody",
+        "We may earn a commission when you buy through our links.",
+        "Disclosure: some links are affiliate links and earn us money.",
+        "Share on Facebook",
+        "Facebook Twitter LinkedIn",
+        "10-minute read · March 2024",
+        "Last updated on May 3, 2024",
+        "Leave a Reply",
+    ],
+)
+def test_a_line_that_is_the_pages_own_is_set_aside_and_counted(tmp_path: Path, line: str) -> None:
+    read = document(tmp_path, "a.md", f"# A\n\nText.\n\n{line}\n")
+
+    assert texts(read, "furniture") == [line]
+    assert read.counted == {"lines set aside as page furniture": 1}
