@@ -1,4 +1,4 @@
-"""The five guides of the starter corpus: well-formed, complete in their figures, and in words of their own.
+"""The guides of the starter corpus: well-formed, complete in their originals' figures, in words of their own.
 
 Run by itself: pytest tests/corpus/test_guides.py
 """
@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from ingest.documents import read
+
 ROOT = Path(__file__).parents[2]
-GUIDES = sorted((ROOT / "corpus" / "guides").glob("*.md"))
+EVERY = sorted((ROOT / "corpus" / "guides").iterdir())
+GUIDES = [guide for guide in EVERY if guide.suffix == ".md"]
 ORIGINALS = ROOT.parent / "shared" / "guides"
 ORIGIN_OF = {
     "ml-and-dl-in-2026": "000_8e58f703a817bd2e.txt",
@@ -30,6 +33,7 @@ TITLES = (  # names of works, which have no other wording
 )
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
+of_any_format = pytest.mark.parametrize("guide", EVERY, ids=lambda path: path.name)
 each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 needs_originals = pytest.mark.skipif(
     not ORIGINALS.is_dir(), reason="the originals that the guides are compared with are not beside this checkout"
@@ -66,8 +70,19 @@ def tables(text: str) -> list[list[str]]:
     return [table.strip().splitlines() for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE)]
 
 
-def test_there_are_five_guides() -> None:
-    assert [guide.stem for guide in GUIDES] == sorted(ORIGIN_OF)
+def test_guides_come_in_the_formats_that_people_have() -> None:
+    assert ORIGIN_OF.keys() <= {guide.stem for guide in GUIDES}
+    assert {guide.suffix for guide in EVERY} == {".md", ".html", ".ipynb", ".pdf"}
+
+
+@of_any_format
+def test_a_guide_is_read_whole_with_its_title_its_headings_and_its_code(guide: Path) -> None:
+    document = read(guide)
+    headings = [document.text[b.start : b.end].lstrip("# ") for b in document.blocks if b.kind == "heading"]
+    assert not document.named
+    assert len(headings) >= 10
+    assert any(heading.startswith("What to read next") for heading in headings) or guide.stem in ORIGIN_OF
+    assert len(document.text.split()) > 1200
 
 
 @each_guide
@@ -103,7 +118,7 @@ def test_every_code_block_names_its_language_and_python_compiles(guide: Path) ->
     blocks = FENCE.findall(text)
     assert text.count("```") == 2 * len(blocks)
     for language, code in blocks:
-        assert language in {"python", "bash"}
+        assert language in {"python", "bash", "text"}
         if language == "python":
             ast.parse(code)
 
@@ -122,9 +137,9 @@ def test_no_damage_of_the_originals_came_along(guide: Path) -> None:
 
 
 @needs_originals
-@each_guide
+@of_any_format
 def test_no_sentence_of_any_original_stands_in_a_guide(guide: Path) -> None:
-    text = guide.read_text(encoding="utf-8")
+    text = read(guide).text
     for title in TITLES:
         text = text.replace(title, "\n")
     for original in sorted(ORIGINALS.glob("*.txt")):
@@ -133,7 +148,17 @@ def test_no_sentence_of_any_original_stands_in_a_guide(guide: Path) -> None:
 
 
 @needs_originals
-@each_guide
-def test_every_figure_of_the_original_stands_in_its_guide(guide: Path) -> None:
-    original = (ORIGINALS / ORIGIN_OF[guide.stem]).read_text(encoding="utf-8")
-    assert figures(original) - figures(guide.read_text(encoding="utf-8")) == set()
+@pytest.mark.parametrize("stem", ORIGIN_OF)
+def test_every_figure_of_an_original_stands_in_its_guide(stem: str) -> None:
+    original = (ORIGINALS / ORIGIN_OF[stem]).read_text(encoding="utf-8")
+    assert figures(original) - figures((ROOT / "corpus" / "guides" / f"{stem}.md").read_text("utf-8")) == set()
+
+
+def test_the_pdf_is_made_from_its_source(tmp_path: Path) -> None:
+    """Word for word; how a line is broken is the page's affair."""
+    source = (ROOT / "corpus" / "source" / "models-in-production.md").read_text(encoding="utf-8")
+    text = words(read(ROOT / "corpus" / "guides" / "models-in-production.pdf").text)
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", source), re.MULTILINE)
+    assert len(headings) > 10
+    for heading in headings:
+        assert " ".join(words(heading)) in " ".join(text), heading

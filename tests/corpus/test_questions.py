@@ -16,14 +16,25 @@ from typing import Any
 
 import pytest
 
+from ingest.documents import read
+
 CORPUS = Path(__file__).parents[2] / "corpus"
 QUESTIONS: list[dict[str, Any]] = [
     json.loads(line) for line in (CORPUS / "questions.jsonl").read_text(encoding="utf-8").splitlines()
 ]
-GUIDES = sorted(f"guides/{path.name}" for path in (CORPUS / "guides").glob("*.md"))
-ANSWERABLE = ("fact", "list", "table", "code", "how", "compare", "follow")
+GUIDES = sorted(f"guides/{path.name}" for path in (CORPUS / "guides").iterdir())
+STYLES = ("define", "why", "choose", "versus", "debug", "fragment", "slip")
+ALONE = ("fact", "list", "table", "code", "how", "compare", *STYLES)
+ANSWERABLE = (*ALONE, "follow", "turn")
 FIELDS = ["id", "kind", "question", "history", "facts", "evidence", "split"]
-OPTIONAL = {"also": set(ANSWERABLE), "conflict": {"compare"}, "near": {"none"}, "absent": {"none"}}
+OPTIONAL = {
+    "also": set(ANSWERABLE),
+    "conflict": {"compare"},
+    "near": {"none"},
+    "absent": {"none"},
+    "language": {"none"},
+}
+OLDER = 323  # questions that stood here before the newer ones were written, on 21 November 2026
 SAME_WORDS = 0.6  # Jaccard of the content words of two questions, histories included
 SAME_LETTERS = 0.8  # difflib's ratio of the two texts in lower case
 STOP = set(
@@ -51,14 +62,15 @@ def content(text: str) -> set[str]:
 
 @functools.cache
 def guide(document: str) -> str:
-    return (CORPUS / document).read_text(encoding="utf-8").split("\n---\n", 1)[1]
+    """The canonical text, as footnotes quote it."""
+    return read(CORPUS / document).text
 
 
 @functools.cache
 def blocks(document: str) -> list[str]:
     """Each paragraph, list item, table row and code block, under its heading."""
     found, heading = [], ""
-    for part in re.findall(r"```.*?```|(?:^[^\n`].*\n?)+", guide(document), re.DOTALL | re.MULTILINE):
+    for part in re.findall(r"```[\s\S]*?```|(?:^[^\n`].*\n?)+", guide(document), re.MULTILINE):
         for block in [part] if part.startswith("```") else split_block(part):
             if block.startswith("#"):
                 heading = block
@@ -68,6 +80,18 @@ def blocks(document: str) -> list[str]:
 
 def split_block(part: str) -> list[str]:
     return part.splitlines() if re.match(r"\||- |\d+\. |#", part) else part.split("\n\n")
+
+
+@functools.cache
+def paragraphs() -> list[tuple[str, str]]:
+    """Guide and paragraph: what somebody who drew at random would get."""
+    parts = ((name, part.strip()) for name in GUIDES for part in re.split(r"\n\s*\n", guide(name)))
+    return [(name, part) for name, part in parts if len(part.split()) >= 4]
+
+
+def holds(paragraph: str, quote: str) -> bool:
+    """Whether the paragraph holds the quote, or a line of it: quotes may run over several paragraphs."""
+    return quote in paragraph or any(line in paragraph for line in quote.split("\n") if len(line) > 15)
 
 
 def passages_with(patterns: list[str]) -> list[str]:
@@ -111,10 +135,9 @@ def test_every_fact_stands_in_the_evidence(question: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("question", of_kind(*ANSWERABLE))
-def test_a_quote_that_serves_as_well_comes_from_another_guide_and_holds_a_fact(question: dict[str, Any]) -> None:
-    own = {found["document"] for found in question["evidence"]}
+def test_a_quote_that_serves_as_well_is_another_one_and_holds_a_fact(question: dict[str, Any]) -> None:
     for found in question.get("also", []):
-        assert found["document"] not in own
+        assert found not in question["evidence"]
         assert any(re.search(fact, found["quote"], re.IGNORECASE) for fact in question["facts"]), found["quote"]
 
 
@@ -137,8 +160,15 @@ def test_a_follow_up_leans_on_its_history_and_the_history_leads_to_the_evidence(
     assert (content(" ".join(question["history"])) - content(question["question"])) & wanted
 
 
-@pytest.mark.parametrize("question", of_kind("fact", "list", "table", "code", "how", "compare"))
-def test_only_follow_ups_and_unanswerable_ones_have_a_history(question: dict[str, Any]) -> None:
+@pytest.mark.parametrize("question", of_kind("turn"))
+def test_a_change_of_subject_has_nothing_to_do_with_what_was_asked_before(question: dict[str, Any]) -> None:
+    assert question["history"]
+    assert not LEANS.search(question["question"])
+    assert not content(question["question"]) & content(" ".join(question["history"]))
+
+
+@pytest.mark.parametrize("question", of_kind(*ALONE))
+def test_only_follow_ups_turns_and_unanswerable_ones_have_a_history(question: dict[str, Any]) -> None:
     assert question["history"] == []
 
 
@@ -163,6 +193,17 @@ def test_a_near_miss_shares_words_with_the_guides() -> None:
     assert strangers == []
 
 
+def test_a_paragraph_on_something_else_hardly_ever_has_the_facts_of_an_answer() -> None:
+    """The facts of the newer questions; those of the older ones are looser and only fit thresholds."""
+    shares = []
+    for question in [q for q in QUESTIONS if q["split"] == "test" and q["facts"]]:
+        quotes = [found["quote"] for found in question["evidence"] + question.get("also", [])]
+        others = [part for _, part in paragraphs() if not any(holds(part, quote) for quote in quotes)]
+        passing = [part for part in others if all(re.search(f, part, re.IGNORECASE) for f in question["facts"])]
+        shares.append((len(passing) / len(others), question["id"]))
+    assert max(shares)[0] <= 0.01, max(shares)
+
+
 def test_no_two_questions_are_near_copies() -> None:
     for one, other in itertools.combinations(QUESTIONS, 2):
         a, b = content(asked(one)), content(asked(other))
@@ -172,26 +213,27 @@ def test_no_two_questions_are_near_copies() -> None:
         assert letters.quick_ratio() < SAME_LETTERS or letters.ratio() < SAME_LETTERS, pair
 
 
-def test_each_kind_is_split_in_halves() -> None:
-    count = Counter((question["kind"], question["split"]) for question in QUESTIONS)
-    for kind in (*ANSWERABLE, "none"):
+def test_each_kind_of_the_newer_questions_is_split_in_halves() -> None:
+    """The older ones were looked at while weights were fitted: all of them are `fit`."""
+    newer = QUESTIONS[OLDER:]
+    count = Counter((question["kind"], question["split"]) for question in newer)
+    assert {question["split"] for question in QUESTIONS[:OLDER]} == {"fit"}
+    for kind in {question["kind"] for question in newer}:
         assert abs(count[kind, "fit"] - count[kind, "test"]) <= 1
     for flag in ("conflict", "near"):
-        flagged = Counter(question["split"] for question in QUESTIONS if question.get(flag))
+        flagged = Counter(question["split"] for question in newer if question.get(flag))
         assert abs(flagged["fit"] - flagged["test"]) <= 1
 
 
 def test_there_are_enough_questions_of_every_kind_and_about_every_guide() -> None:
-    kinds = Counter(question["kind"] for question in QUESTIONS)
-    assert len(QUESTIONS) >= 240
-    assert kinds.keys() == {*ANSWERABLE, "none"}
-    assert kinds["none"] >= 60
-    assert kinds["follow"] >= 30
-    assert sum(question.get("near", False) for question in QUESTIONS) >= 40
-    assert all(25 <= kinds[kind] <= 50 for kind in ANSWERABLE)
-    about = Counter(name for q in QUESTIONS for name in {found["document"] for found in q["evidence"]})
-    assert about.keys() == set(GUIDES)
-    assert max(about.values()) <= 2 * min(about.values())
+    test = [question for question in QUESTIONS if question["split"] == "test"]
+    kinds = Counter(question["kind"] for question in test)
+    assert len(test) == 200
+    assert kinds.keys() >= {*STYLES, "fact", "list", "table", "how", "compare", "follow", "turn", "none"}
+    assert kinds["none"] >= 75
+    assert sum(question.get("near", False) for question in test) >= 50
+    about = {found["document"] for question in QUESTIONS for found in question["evidence"]}
+    assert about == set(GUIDES)
 
 
 def test_questions_are_typed_in_many_ways() -> None:
@@ -207,11 +249,10 @@ def test_questions_are_typed_in_many_ways() -> None:
 
 def test_the_readme_counts_the_questions_as_they_are() -> None:
     readme = (CORPUS / "README.md").read_text(encoding="utf-8")
+    for kind in (*ANSWERABLE, "none"):
+        count = Counter(question["split"] for question in QUESTIONS if question["kind"] == kind)
+        assert f"| `{kind}` | {count['fit']} | {count['test']} |" in readme
     for name in GUIDES:
-        stem = Path(name).stem
-        own = Counter(q["kind"] for q in QUESTIONS if q["id"].startswith(f"{stem}-"))
-        shared = sum(q["kind"] == "compare" and any(e["document"] == name for e in q["evidence"]) for q in QUESTIONS)
-        columns = [own[kind] for kind in ("fact", "list", "table", "code", "how", "follow")]
-        assert f"| `{stem}` | {' | '.join(map(str, [*columns, sum(columns), shared]))} |" in readme
+        assert f"`{Path(name).name}`" in readme
     total = Counter(question["split"] for question in QUESTIONS)
-    assert f"that makes {len(QUESTIONS)}: {total['fit']} to fit, {total['test']} to test" in readme
+    assert f"{len(QUESTIONS)} in all: {total['fit']} to fit, {total['test']} to test" in readme
