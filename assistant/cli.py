@@ -214,6 +214,7 @@ def _model(name: str) -> str:
 
 MOST_LISTED = 40  # documents that `status` lists unasked
 AROUND = 3  # lines that `show` gives before and behind what it is asked for
+SECONDS_TO_END = 5.0  # that the page's server has
 KINDS = ("paragraph", "item", "table", "code", "question")
 
 
@@ -420,7 +421,10 @@ def chat(args: Namespace) -> int:
         return server.wait()
     except KeyboardInterrupt:
         server.terminate()
-        server.wait()
+        try:
+            server.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:  # told while it was starting, Streamlit may miss it
+            server.kill()
         return 0
 
 

@@ -14,11 +14,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from assistant.evaluation.predictions import Prediction
+from assistant.evaluation.predictions import WHAT, Prediction
 from assistant.evaluation.score import (
     BY_NAME,
     METRICS,
-    WHAT,
     Comparison,
     Difference,
     Group,

@@ -257,11 +257,11 @@ def _recipes(args: Namespace, library: Library, chosen: Sequence[Question], log:
     """The floors of retrieval, with the library's own embedding model."""
     from ingest.embed import embedder
 
-    left = {name: _unanswered(args.out, name, chosen) for name in score.RECIPES}
+    left = {name: _unanswered(args.out, name, chosen) for name in predictions.RECIPES}
     if not any(left.values()):
         return
     started = time.perf_counter()
-    ways = score.recipes(library, embedder(library.meta("embedder_name") or None))
+    ways = predictions.recipes(library, embedder(library.meta("embedder_name") or None))
     for name, asked in left.items():
         predictions.generate(ways[name], name, asked, log)
     say(f"{', '.join(left)}: {len(chosen)} questions in {time.perf_counter() - started:.1f} s, embedding included")

@@ -1,6 +1,6 @@
-"""Predictions become scores: what each is worth, what floors would have made of it, how sure all that is, what changed.
+"""Predictions become scores: what each is worth, how sure that is, and what changed from one run to another.
 
-The parts in order: intervals, all scores that there are, one prediction, the floors, a run, two runs, reliability.
+The parts in order: intervals, all scores that there are, one prediction, a run, two runs, reliability.
 """
 
 from __future__ import annotations
@@ -9,23 +9,20 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from assistant.evaluation.predictions import Prediction, by_model
+from assistant.evaluation.predictions import RECIPES, WHAT, Prediction, answer_floors, by_model
 from assistant.evaluation.questions import Evidence, Question
-from assistant.records import Answer, Footnote, Passage, Sentence
+from assistant.records import Answer, Footnote, Passage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from ingest.embed import Embedder
-    from ingest.library import Library
 
     Values = NDArray[np.float64]
 
@@ -407,86 +404,6 @@ def _share(holds: Sequence[bool]) -> float:
 @lru_cache(maxsize=4096)
 def _pattern(fact: str) -> re.Pattern[str]:
     return re.compile(fact, re.IGNORECASE)
-
-
-# What any system has to beat: the guides' own recipe for retrieval, the top passage as the answer, always, never.
-
-RECIPE, RECIPE_MMR = "recipe", "recipe (MMR)"
-RECIPES = (RECIPE, RECIPE_MMR)  # which search for themselves
-TOP, ALWAYS, NEVER = "top passage", "always answer", "never answer"
-WHAT = {
-    RECIPE: "the guides' own way to search, by similarity: chunks of 500/50 characters, the same embedding, as many as "
-    "are looked at",
-    RECIPE_MMR: "the same chunks by MMR (λ 0.5), 5 out of 20 as the guides have it, which is 2,500 characters at most",
-    TOP: "the best passage as the answer, where its own score says that it more likely than not holds it",
-    ALWAYS: "the best passage as the answer, to every question",
-    NEVER: "nothing is answered",
-}
-
-CHARACTERS, SHARED = 500, 50  # of a chunk, and of it with the next
-DEPTH = 20  # chunks by similarity: enough for 5,000 characters
-FOUND, FETCHED, DIVERSITY = 5, 20, 0.5  # k, fetch_k and lambda_mult of the maximal marginal relevance
-LIKELY = 0.5  # a passage's score is the chance that it holds the answer
-
-
-def answer_floors(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """The three that need no search of their own: they take what one model's search found, never what it decided."""
-    tried = [p for p in predictions if p.answer is not None and not p.failed]
-    return [
-        *(_with(p, TOP, p.confidence >= LIKELY) for p in tried),
-        *(_with(p, ALWAYS, True) for p in tried),
-        *(_with(p, NEVER, False) for p in tried),
-    ]
-
-
-def _with(prediction: Prediction, name: str, answered: bool) -> Prediction:
-    found = prediction.retrieved[:1] if answered else ()
-    sentences = tuple(Sentence(p.text, True, (_whole(p),)) for p in found)
-    answer = Answer(
-        prediction.question.question, "answered" if found else "not_in_guides", sentences, prediction.retrieved, name
-    )
-    return replace(prediction, model=name, answer=answer, first_word=None, cited=None, invalid=0)
-
-
-def _whole(passage: Passage) -> Footnote:
-    return Footnote(passage.document, passage.title, passage.section, passage.start, passage.end, passage.text)
-
-
-def recipes(library: Library, embedder: Embedder) -> dict[str, Callable[[Question], Prediction]]:
-    """The guides' recipe over the library's documents, by similarity and by MMR. The history goes in front of the
-    question, as it would there."""
-    from langchain_core.vectorstores.utils import maximal_marginal_relevance
-
-    chunks = [piece for stored in library.documents() for piece in split(stored.path, stored.title, library)]
-    vectors = embedder.embed([chunk.text for chunk in chunks])
-
-    def near(question: Question, n: int) -> tuple[Values, Values, NDArray[np.int64]]:
-        vector = embedder.embed([" ".join([*question.history, question.question])])[0]
-        cosines = np.asarray(vectors @ vector, dtype=np.float64)
-        return np.asarray(vector, dtype=np.float64), cosines, np.argsort(-cosines, kind="stable")[:n]
-
-    def found(name: str, question: Question, places: Sequence[int], cosines: Values) -> Prediction:
-        return Prediction(name, question, tuple(replace(chunks[i], score=float(cosines[i])) for i in places))
-
-    def by_similarity(question: Question) -> Prediction:
-        _, cosines, places = near(question, DEPTH)
-        return found(RECIPE, question, places.tolist(), cosines)
-
-    def by_mmr(question: Question) -> Prediction:
-        vector, cosines, places = near(question, FETCHED)
-        chosen = maximal_marginal_relevance(vector, list(vectors[places]), lambda_mult=DIVERSITY, k=FOUND)
-        return found(RECIPE_MMR, question, [int(places[i]) for i in chosen], cosines)
-
-    return {RECIPE: by_similarity, RECIPE_MMR: by_mmr}
-
-
-def split(path: str, title: str, library: Library) -> list[Passage]:
-    from langchain_text_splitters import RecursiveCharacterTextSplitter
-
-    splitter = RecursiveCharacterTextSplitter(chunk_size=CHARACTERS, chunk_overlap=SHARED, add_start_index=True)
-    found = splitter.create_documents([library.text(path)])
-    starts = [(piece.page_content, int(piece.metadata["start_index"])) for piece in found]
-    return [Passage(path, title, "", start, start + len(text), text, 0.0) for text, start in starts]
 
 
 # Predictions become scores with intervals: every model beside the floors, by kind, and compared in pairs.

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from assistant.evaluation.predictions import split
 from assistant.evaluation.questions import DOCUMENTS, QUESTIONS, Question, convert, place, read
-from assistant.evaluation.score import facts_in, first_rank, pieces, split
+from assistant.evaluation.score import facts_in, first_rank, pieces
 from assistant.records import Passage
 from assistant.retrieve import Retriever, open_embedder
 from ingest.library import Library

@@ -13,22 +13,15 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from assistant.evaluation.predictions import Prediction
+from assistant.evaluation.predictions import ALWAYS, NEVER, RECIPE, RECIPE_MMR, TOP, Prediction, answer_floors, recipes
 from assistant.evaluation.questions import Evidence, Question
 from assistant.evaluation.score import (
-    ALWAYS,
-    NEVER,
-    RECIPE,
-    RECIPE_MMR,
-    TOP,
-    answer_floors,
     auc,
     cause,
     difference,
     measure,
     ndcg,
     overlap,
-    recipes,
     score,
     wilson,
 )
