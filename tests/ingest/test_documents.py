@@ -261,6 +261,7 @@ RUNS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".md", ".mdx", ".txt", ".html"])
 def test_twice_as_much_of_anything_takes_twice_as_long_and_not_four_times(tmp_path: Path, suffix: str) -> None:
     slow = []
