@@ -242,7 +242,8 @@ class Answer:
         return neutralise(_joined(marked) + "\n\n" + "\n".join(listed)) + "\n"
 
 
-_BLOCK = re.compile(r"[-*|] |```|#|\d{1,2}[.)] ")
+FENCES = ("```", "~~~")  # what a block of code begins and ends with
+_BLOCK = re.compile(r"[-*|] |```|~~~|#|\d{1,2}[.)] ")
 
 _STATUS_WORDS = {
     "not_in_guides": "Not in the guides.",
@@ -262,7 +263,7 @@ def place(title: str, section: str) -> str:
 
 def _with_marks(text: str, marks: str) -> str:
     """Marks behind a sentence; behind a code block on a line of their own."""
-    return f"{text}\n{marks}" if text.endswith("```") else text + marks
+    return f"{text}\n{marks}" if text.endswith(FENCES) else text + marks
 
 
 def is_block(text: str) -> bool:
@@ -277,7 +278,7 @@ def _joined(texts: list[str]) -> str:
         if out:
             out += (
                 ("\n" if is_block(text) else "\n\n")
-                if is_block(text) or is_block(out.rsplit("\n", 1)[-1]) or out.endswith("```")
+                if is_block(text) or is_block(out.rsplit("\n", 1)[-1]) or out.endswith(FENCES)
                 else " "
             )
         out += text

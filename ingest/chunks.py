@@ -21,7 +21,7 @@ from ingest.readers import Block
 
 # A full stop after one of these does not end a sentence, whatever follows.
 _ABBREVIATIONS = frozenset(
-    "e.g i.e eg ie vs cf al fig figs eq eqs sec ch vol no nos pp dr mr mrs ms prof st jr sr inc ltd co corp approx"
+    "e.g i.e eg ie vs cf al fig figs eq eqs sec ch vol nos pp dr mr mrs ms prof st jr sr inc ltd co corp approx"
     " resp esp dept est jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k ph.d m.sc b.sc".split()
 )
 _END = re.compile(
@@ -52,6 +52,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return True
     before = _LAST_WORD.search(text, start, match.start())
     word = before.group() if before else ""
+    if word.lower() == "no":
+        return not re.match(r"\s+\d", text[match.end() : match.end() + 9])  # "no. 5"
     if word.lower().rstrip(".") in _ABBREVIATIONS or re.fullmatch(r"[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]", word):
         return False
     if re.fullmatch(r"\d{1,3}|[a-z]", word) and not text[start : match.start() - len(word)].strip():
