@@ -50,6 +50,11 @@ def one_line(text: str) -> str:
     return " ".join(neutralise(text).split())
 
 
+def said_by(error: object) -> str:
+    """The beginning of what somebody else's error says, as part of a line of ours."""
+    return one_line(str(error))[:200]
+
+
 # Ways of writing an answer. Each has one method; what it yields is the same for all.
 #
 # A writer is given a `Request` and yields `Text` as it is written, `Cite` behind the words it supports, and one

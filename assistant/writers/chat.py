@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from assistant.prompts import Fitted, fit, is_not_in_guides, messages
-from assistant.records import Cite, Request, Stop, Text, one_line
+from assistant.records import Cite, Request, Stop, Text, said_by
 from assistant.writers.constrain import Marks
 from ingest.errors import WriterError
 
@@ -35,7 +35,7 @@ class Chat:
             parts = urlsplit(url)
             _ = parts.port
         except ValueError as error:
-            raise WriterError(f"{url!r} is no URL of a chat server: {one_line(str(error))}") from error
+            raise WriterError(f"{url!r} is no URL of a chat server: {said_by(error)}") from error
         path = parts.path.rstrip("/") or "/v1"
         self.name = url
         self._url = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
@@ -141,11 +141,11 @@ class Chat:
     def _check(self, response: Any) -> None:
         packed = response.headers.get("content-encoding", "identity")
         if response.is_redirect:
-            to = one_line(response.headers.get("location", ""))[:200]
+            to = said_by(response.headers.get("location", ""))
             said = f"{self._url} redirects to {to}, which is not followed: give that address to --model if it is meant"
         elif packed != "identity":
             said = (
-                f"{self._url} packs its reply ({one_line(packed)[:40]}), which it was asked not to: ask another server"
+                f"{self._url} packs its reply ({said_by(packed)[:40]}), which it was asked not to: ask another server"
             )
         else:
             return
@@ -170,7 +170,7 @@ class Chat:
 
         if isinstance(error, WriterError):
             return str(error)
-        said = one_line(str(getattr(error, "message", "") or error))[:200]
+        said = said_by(getattr(error, "message", "") or error)
         model = self._model or "its first"
         if isinstance(error, openai.APITimeoutError):
             return f"{self._url} did not answer within {self._timeout:g} s: is the model still loading? Ask again later"
