@@ -22,7 +22,7 @@ ENOUGH = 0.55
 
 Kind = Literal["states", "code", "connects", "absent"]
 
-_FENCE = re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 _CONNECTING = frozenset(
     """guide guides passage passages source sources document documents answer answers question questions say says said
     tell tells give gives given offer offers following follows below above here summary summarise short brief hope hopes
@@ -37,14 +37,21 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 LEAD_IN_WORDS = 6  # content words that a line such as "Here are the main types of learning:" may have
+# Only the guides as a subject say that the guides do not say something, and nothing beside it: no second clause.
+_GUIDES = r"(?:(?:the|these|your|any of the) )?(?:\w+ed )?(?:guide|passage|document|source|text)s?(?: (?:given|here))?"
 _ABSENT = re.compile(
-    r"\b(?:guides?|passages?|documents?|sources?|texts?|they|it)\b[^,;:]*\b(?:do|does|did)(?: not|n't)"
-    r" (?:say|mention|state|give|cover|answer|include|discuss|specify|provide|contain|name|list|tell|describe)\b"
-    r"|\b(?:is|are)(?: not|n't) (?:\w+ )?(?:in|covered|mentioned|stated|given|answered|discussed)\b"
-    r".*\b(?:guides?|passages?)\b",
+    rf"(?:(?:unfortunately|however),? )?{_GUIDES} (?:do|does|did)(?: not|n't)"
+    r" (?:say|mention|state|give|cover|answer|include|discuss|specify|provide|contain|name|list|tell|describe)\b.*"
+    r"|(?P<what>.+) (?:is|are)(?: not|n't) (?:\w+ly )?"
+    rf"(?:in|(?:covered|mentioned|stated|given|answered|discussed|described)(?: in| by)) {_GUIDES}",
     re.IGNORECASE,
 )
-_TURNS = re.compile(r"\b(?:but|which|because|although|though|however|instead|so)\b|[;:]", re.IGNORECASE)
+_TURNS = re.compile(
+    r"\b(?:but|and|which|who(?= \w+ed\b)|because|although|though|however|instead|so|while|whereas|since|yet|as|except"
+    r"|only)\b|[,;:()—–]",
+    re.IGNORECASE,
+)
+_STATING = re.compile(r"\b(?:is|are|was|were|be|has|have|had|can|will|does|do|did|\w+ed by)\b", re.IGNORECASE)
 _PUNCTUATION = " \t\n.,;:!?*_\"'“”"
 
 
@@ -88,13 +95,22 @@ def _says_nothing(sentence: str) -> Literal["connects", "absent"] | None:
     text = normal(sentence).strip()
     if any(not figure.in_words for figure in figures(text)) or "`" in text:
         return None
-    if _ABSENT.search(text) and not _TURNS.search(text) and len(text.split()) <= 30:
+    if _is_silence(text.strip(_PUNCTUATION)):
         return "absent"
     if _DENIAL.search(text):
         return None
     telling = [word for word in content_words(text) if word.lower() not in _CONNECTING]
     leads_in = text.endswith(":") and _LEAD_IN.match(text) and len(telling) <= LEAD_IN_WORDS and not figures(text)
     return "connects" if leads_in or not telling else None
+
+
+def _is_silence(text: str) -> bool:
+    """Whether the sentence says that the guides do not say something, and says nothing else."""
+    said = _ABSENT.fullmatch(text)
+    beside = re.sub(r"^(?:unfortunately|however),? ", "", text, flags=re.IGNORECASE)
+    if not said or len(text.split()) > 30 or _TURNS.search(beside):
+        return False
+    return not (said["what"] and _STATING.search(said["what"]))
 
 
 def _prove_code(sentence: str, cited: Sequence[str]) -> Proof:
@@ -133,7 +149,13 @@ def _listed(items: Sequence[str]) -> str:
 
 # What a writer writes, cut into sentences as it comes, each proved against the units that it cites.
 
-_OPENS_FENCE = re.compile(r"^(```|~~~).*?(?:^\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+# A block of code ends with as many marks as it began with, or more; one that is not closed goes on to the end.
+_CODE = re.compile(
+    r"^[ \t]*(?P<fence>(?P<mark>[`~])(?P=mark){2,})(?!(?P=mark))[^\n]*$"
+    r".*?(?:^[ \t]*(?P=fence)(?P=mark)*[ \t]*$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+LOOKED_AT = 2000  # characters of an unfinished sentence: a longer one is looked at again when it has grown by a quarter
 
 
 class Draft:
@@ -145,6 +167,7 @@ class Draft:
         self._text = ""
         self._cites: list[tuple[int, Cite]] = []
         self._done = 0
+        self._next_look = 0  # how long the text has to be
 
     def add(self, text: str) -> None:
         self._text += text
@@ -154,17 +177,26 @@ class Draft:
 
     def finished(self, everything: bool = False) -> list[Sentence]:
         """The sentences that have become complete: those behind which another has begun."""
+        if len(self._text) < self._next_look and not everything:
+            return []
         spans = list(segments(self._text, self._done))
         ready = spans if everything else spans[:-1]
         fresh = []
         for start, end in ready:
-            cites = [c for at, c in self._cites if start < at <= end]
-            if cites and not self._text[start:end].strip(" .,;:!?"):
-                continue
-            fresh.append(self._sentence(self._text[start:end], cites))
+            cites = self._taken(start, end)
+            if not cites or self._text[start:end].strip(" .,;:!?"):
+                fresh.append(self._sentence(self._text[start:end], cites))
             self._done = end
+        waiting = len(self._text) - self._done
+        self._next_look = len(self._text) + (waiting // 4 if waiting > LOOKED_AT else 0)
         self.sentences += fresh
         return fresh
+
+    def _taken(self, start: int, end: int) -> list[Cite]:
+        """The citations up to here, which no later sentence needs."""
+        upto = next((i for i, (at, _) in enumerate(self._cites) if at > end), len(self._cites))
+        taken, self._cites = self._cites[:upto], self._cites[upto:]
+        return [cite for at, cite in taken if at > start]
 
     def _sentence(self, text: str, cites: Sequence[Cite]) -> Sentence:
         units = list(dict.fromkeys(unit for cite in cites for unit in cite.units))
@@ -202,10 +234,10 @@ def _runs(units: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
 def segments(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
     """Sentences, list items, table rows and whole code blocks, by offset."""
     at = start
-    for fence in _OPENS_FENCE.finditer(text, start):
-        yield from _prose(text, at, fence.start())
-        yield fence.start(), fence.start() + len(fence.group().rstrip())
-        at = fence.end()
+    for code in _CODE.finditer(text, start):
+        yield from _prose(text, at, code.start("fence"))
+        yield code.start("fence"), code.start() + len(code.group().rstrip())
+        at = code.end()
     yield from _prose(text, at, len(text))
 
 

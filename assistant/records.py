@@ -50,6 +50,11 @@ def one_line(text: str) -> str:
     return " ".join(neutralise(text).split())
 
 
+def said_by(error: object) -> str:
+    """The beginning of what somebody else's error says, as part of a line of ours."""
+    return one_line(str(error))[:200]
+
+
 # Ways of writing an answer. Each has one method; what it yields is the same for all.
 #
 # A writer is given a `Request` and yields `Text` as it is written, `Cite` behind the words it supports, and one
@@ -254,7 +259,8 @@ class Answer:
         return neutralise(_joined(marked) + "\n\n" + "\n".join(listed)) + "\n"
 
 
-_BLOCK = re.compile(r"[-*|] |```|#|\d{1,2}[.)] ")
+FENCES = ("```", "~~~")  # what a block of code begins and ends with
+_BLOCK = re.compile(r"[-*|] |```|~~~|#|\d{1,2}[.)] ")
 
 _STATUS_WORDS = {
     "not_in_guides": "Not in the guides.",
@@ -274,7 +280,7 @@ def place(title: str, section: str) -> str:
 
 def _with_marks(text: str, marks: str) -> str:
     """Marks behind a sentence; behind a code block on a line of their own."""
-    return f"{text}\n{marks}" if text.endswith("```") else text + marks
+    return f"{text}\n{marks}" if text.endswith(FENCES) else text + marks
 
 
 def is_block(text: str) -> bool:
@@ -289,7 +295,7 @@ def _joined(texts: list[str]) -> str:
         if out:
             out += (
                 ("\n" if is_block(text) else "\n\n")
-                if is_block(text) or is_block(out.rsplit("\n", 1)[-1]) or out.endswith("```")
+                if is_block(text) or is_block(out.rsplit("\n", 1)[-1]) or out.endswith(FENCES)
                 else " "
             )
         out += text

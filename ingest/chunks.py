@@ -22,7 +22,7 @@ from ingest.readers import Block
 
 # A full stop after one of these does not end a sentence, whatever follows.
 _ABBREVIATIONS = frozenset(
-    "e.g i.e eg ie vs cf al fig figs eq eqs sec ch vol no nos pp dr mr mrs ms prof st jr sr inc ltd co corp approx"
+    "e.g i.e eg ie vs cf al fig figs eq eqs sec ch vol nos pp dr mr mrs ms prof st jr sr inc ltd co corp approx"
     " resp esp dept est jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k ph.d m.sc b.sc".split()
 )
 _END = re.compile(
@@ -56,6 +56,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if match.end() == len(text) or not match.group() or match.group() in ("!", "?", "。", "！", "？"):
         return True
     word = _last_word(text, start, match.start())
+    if word.lower() == "no":
+        return not re.match(r"\s+\d", text[match.end() : match.end() + 9])  # "no. 5"
     if word.lower().rstrip(".") in _ABBREVIATIONS or _INITIALS.fullmatch(word):
         return False
     if _NUMBERING.fullmatch(word) and not _NOT_BLANK.search(text, start, match.start() - len(word)):

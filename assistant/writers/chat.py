@@ -3,30 +3,39 @@
     footnote ask "…" --model http://localhost:8000/v1            the first model that the server lists
     footnote ask "…" --model http://localhost:11434/v1#llama3.1  a model by name
 
-The model writes unit ids into its text; `marks.py` reads them strictly. A key is taken from FOOTNOTE_API_KEY; that of
-OPENAI_API_KEY is sent to openai.com alone, so that no other server ever sees it.
+The model writes unit ids into its text; `Marks` reads them strictly. A key is taken from FOOTNOTE_API_KEY; what is
+meant for OpenAI (OPENAI_API_KEY, its organisation, its project) is sent to openai.com alone. No redirect is followed.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from assistant.prompts import Fitted, fit, is_not_in_guides, messages
-from assistant.records import Cite, Request, Stop, Text, neutralise
+from assistant.records import Cite, Request, Stop, Text, said_by
 from assistant.writers.constrain import Marks
 from ingest.errors import WriterError
 
 CHARACTERS_PER_TOKEN = 3  # on the safe side; the server counts for itself
+MOST_BYTES = 8 * 2**20  # of one reply: an answer of 1,024 tokens takes some 300,000
+MOST_TIMES = 10  # the timeout, which is for a single silence, that a whole reply may take
+_SENT = frozenset("host connection accept accept-encoding content-type content-length authorization user-agent".split())
 
 
 class Chat:
     """One server and one of its models."""
 
     def __init__(self, url: str, *, max_tokens: int = 1024, timeout: float = 60.0, retries: int = 2) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            raise WriterError(f"{url!r} is no URL of a chat server: {said_by(error)}") from error
         path = parts.path.rstrip("/") or "/v1"
         self.name = url
         self._url = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
@@ -83,6 +92,7 @@ class Chat:
             api_key=SecretStr(self._key() or "none"),
             timeout=self._timeout,
             max_retries=self._retries,
+            http_client=self._http(),
             stream_usage=True,
             use_responses_api=False,
             **({"max_completion_tokens": self._max_tokens} if self._is_openai() else ours),
@@ -93,19 +103,63 @@ class Chat:
         from openai import OpenAI
 
         client = OpenAI(
-            base_url=self._url, api_key=self._key() or "none", timeout=self._timeout, max_retries=self._retries
+            base_url=self._url,
+            api_key=self._key() or "none",
+            timeout=self._timeout,
+            max_retries=self._retries,
+            http_client=self._http(),
         )
         try:
-            listed = client.models.list().data
+            reply = client.get("/models", cast_to=str)  # `models.list` would parse it as it likes
         except Exception as error:
             raise WriterError(self._explained(error)) from error
         finally:
             client.close()
-        if not listed:
+        models = _listed(reply)
+        if models is None:
+            raise WriterError(
+                f"{self._url}/models is no list of models: if it is a chat server, name one: --model {self._url}#NAME"
+            )
+        if not models:
             raise WriterError(f"{self._url} serves no model: start it with one, or name it: --model {self._url}#NAME")
-        self._model, self._asked = listed[0].id, True
-        room = (listed[0].model_extra or {}).get("max_model_len")
-        self._room = room if isinstance(room, int) else None
+        self._model, self._asked = models[0]["id"], True
+        room = models[0].get("max_model_len")
+        self._room = room if isinstance(room, int) and room > 0 else None
+
+    def _http(self) -> Any:
+        """A client that sends no more than is meant for this server, and takes no more than an answer can be."""
+        import openai
+
+        guarded = self
+
+        class Guarded(openai.DefaultHttpxClient):
+            def send(self, request: Any, *, stream: bool = False, **how: Any) -> Any:
+                if not guarded._is_openai():
+                    for name in request.headers.keys() - _SENT:
+                        del request.headers[name]
+                request.headers["accept-encoding"] = "identity"
+                response = super().send(request, stream=True, **how)
+                guarded._check(response)
+                response.stream = _bounded(response.stream, guarded._url, MOST_TIMES * guarded._timeout)
+                if not stream:
+                    response.read()
+                return response
+
+        return Guarded(follow_redirects=False, timeout=self._timeout)
+
+    def _check(self, response: Any) -> None:
+        packed = response.headers.get("content-encoding", "identity")
+        if response.is_redirect:
+            to = said_by(response.headers.get("location", ""))
+            said = f"{self._url} redirects to {to}, which is not followed: give that address to --model if it is meant"
+        elif packed != "identity":
+            said = (
+                f"{self._url} packs its reply ({said_by(packed)[:40]}), which it was asked not to: ask another server"
+            )
+        else:
+            return
+        response.close()
+        raise WriterError(said)
 
     def _fitted(self, request: Request) -> Fitted:
         if self._room is None:
@@ -123,7 +177,9 @@ class Chat:
         """One line: what is wrong and what mends it."""
         import openai
 
-        said = neutralise(" ".join(str(getattr(error, "message", "") or error).split()))[:200]
+        if isinstance(error, WriterError):
+            return str(error)
+        said = said_by(getattr(error, "message", "") or error)
         model = self._model or "its first"
         if isinstance(error, openai.APITimeoutError):
             return f"{self._url} did not answer within {self._timeout:g} s: is the model still loading? Ask again later"
@@ -142,6 +198,41 @@ class Chat:
         if isinstance(error, openai.BadRequestError) and ("context" in said or "too long" in said):
             return f"the passages are too long for {model!r} ({said}): start the server with a longer context"
         return f"{self._url} cannot write an answer with {model!r}: {said or type(error).__name__}"
+
+
+def _listed(reply: str) -> list[dict[str, Any]] | None:
+    """The models of a server's list; None where the reply is no such list."""
+    try:
+        listed = json.loads(reply)["data"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not isinstance(listed, list) or not all(isinstance(model, dict) for model in listed):
+        return None
+    names = [model.get("id") for model in listed]
+    return listed if all(isinstance(name, str) and 0 < len(name) <= 200 for name in names) else None
+
+
+def _bounded(stream: Any, url: str, seconds: float) -> Any:
+    """The same bytes, up to what a reply may have and for as long as it may take."""
+    import httpx2
+
+    class Bounded(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            until, left = time.monotonic() + seconds, MOST_BYTES
+            for piece in stream:
+                left -= len(piece)
+                if left < 0:
+                    raise WriterError(
+                        f"{url} sent more than {MOST_BYTES // 2**20} MB, which is no answer: ask another server"
+                    )
+                if time.monotonic() > until:
+                    raise WriterError(f"{url} was not done after {seconds:g} s: ask again, or another server")
+                yield piece
+
+        def close(self) -> None:
+            stream.close()
+
+    return Bounded()
 
 
 def _usage(counted: Any) -> dict[str, int | float]:

@@ -17,7 +17,7 @@ from time import sleep
 from typing import Any, Literal
 
 from assistant.prompts import CLAUDE_SYSTEM, claude_messages, is_not_in_guides, numbered, recent
-from assistant.records import Cite, Request, Stop, Text, neutralise
+from assistant.records import Cite, Request, Stop, Text, said_by
 from ingest.errors import WriterError
 
 MODEL = "claude-sonnet-5-5"
@@ -101,9 +101,9 @@ class Claude:
         except (OSError, ValueError, _transport_error()) as error:  # the connection's, which the SDK lets through
             if not answer.text:
                 raise WriterError(
-                    f"claude cannot be reached: {_line(error)}. Check the network and ask again"
+                    f"claude cannot be reached: {said_by(error)}. Check the network and ask again"
                 ) from error
-            answer.broken = f"the connection to claude broke: {_line(error)}"
+            answer.broken = f"the connection to claude broke: {said_by(error)}"
         yield answer.stop()
 
     def read(self, request: Request, events: Iterable[Any]) -> Iterator[Text | Cite | Stop]:
@@ -133,7 +133,7 @@ class Claude:
         """One line: what is wrong and what mends it."""
         import anthropic
 
-        said = _line(getattr(error, "api_message", None) or getattr(error, "message", "") or error)
+        said = said_by(getattr(error, "api_message", None) or getattr(error, "message", "") or error)
         kind = getattr(error, "type", "") or ""
         if isinstance(error, anthropic.APITimeoutError):
             return f"claude did not answer within {self._timeout:g} s: ask again, or later"
@@ -245,10 +245,6 @@ def _is_too_long(status: int, said: str) -> bool:
     return status == 413 or (status == 400 and "too long" in said) or "context window" in said
 
 
-def _line(said: object) -> str:
-    return neutralise(" ".join(str(said).split()))[:200]
-
-
 # Message batches: half the price, an answer within a day.
 
 BATCHES = "batches.json"
@@ -306,5 +302,5 @@ def _told(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except anthropic.AnthropicError as error:
-        line = _line(getattr(error, "message", error))
+        line = said_by(getattr(error, "message", error))
         raise WriterError(f"the message batch failed: {line}. The same command again goes on from here") from error

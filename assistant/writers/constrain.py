@@ -32,7 +32,7 @@ _GROUP = re.compile(r"\s*\[[0-9]+\.[0-9]+ *(?:[,;–-] *[0-9.]+ *)*\]")
 _CUT_OFF = re.compile(r"\s*\[[0-9][0-9.,; –-]*")
 _IN_GROUP = frozenset("0123456789.,; –-")
 _CLOSING = frozenset(".,;:!?…)")  # may follow an id and still belong to the words before it
-_FENCE = 3  # backticks at a line's start
+_FENCE = 3  # backticks or tildes at a line's start
 
 
 def parse(deltas: Iterable[str], passages: Sequence[Passage]) -> Iterator[Event]:
@@ -53,7 +53,9 @@ class Marks:
         self._line = ""  # of the text: whether backticks stand at a line's start
         self._held = ""  # blanks and the beginning of what may be a group
         self._code = ""  # from an opening backtick until it is closed on the same line
-        self._fence = 0  # backticks that opened the block of code we are in
+        self._fence = 0  # backticks or tildes that opened the block of code we are in
+        self._mark = "`"  # which of the two
+        self._opening = False  # whether we are on the line that opened it
         self._units: dict[tuple[int, int], None] = {}  # cited, waiting for the punctuation that may follow
         self._invalid: dict[str, None] = {}
 
@@ -94,6 +96,8 @@ class Marks:
                 self._held = character
             else:
                 self._say(character)
+                if self._line.strip() == "~" * _FENCE:
+                    self._open("~", _FENCE)
 
     def _end_group(self) -> None:
         group, self._held = self._held + "]", ""
@@ -134,11 +138,18 @@ class Marks:
         else:
             self._say(code)
             if kind == "fence":
-                self._fence, self._line = len(code), "opening"  # lest it be taken for the line that closes it
+                self._open("`", len(code))
+
+    def _open(self, mark: str, length: int) -> None:
+        self._mark, self._fence, self._opening = mark, length, True
 
     def _read_fenced(self, character: str) -> None:
         line = self._line.strip()
-        if character == "\n" and len(line) >= self._fence and not line.strip("`"):
+        only_marks = len(line) >= self._fence and not line.strip(self._mark)
+        if self._opening:
+            self._fence += character == self._mark and only_marks
+            self._opening = character != "\n"
+        elif character == "\n" and only_marks:
             self._fence = 0
         self._say(character)
 
@@ -182,8 +193,9 @@ _SENTENCE_OVER = re.compile(rf"{_END}\s+$")
 _SENTENCE_ENDS = re.compile(rf"{_END}(?:\s*\[\^?[\w.]+\])*$")
 _SMALL_AFTER = re.compile(rf"{_END}\s+[\"'“‘(\[]*[a-z]+$")
 _ABBREVIATION = re.compile(
-    r"(?:(?:^|[\s(\"'“‘])(?:(?i:e\.g|i\.e|vs|cf|approx|dr|mr|mrs|prof|fig|eq|no|al|st)|[A-Z])|^\s*\d{1,3})\.\s+$"
+    r"(?:(?:^|[\s(\"'“‘])(?:(?i:e\.g|i\.e|vs|cf|approx|dr|mr|mrs|prof|fig|eq|al|st)|[A-Z])|^\s*\d{1,3})\.\s+$"
 )
+_NUMBER = re.compile(r"\bno\.\s+$", re.IGNORECASE)
 _ID_IN_CODE = re.compile(r"\[[0-9]+\.[0-9]$")
 _FENCED = 3
 
@@ -280,6 +292,8 @@ class Grammar:
             return _add(state, character)
         if state.line.endswith("]") and character.isalnum():
             return "no"
+        if character == "~" and state.line.lstrip() == "~" * (_FENCED - 1):
+            return "no"  # a block of code begins with backticks
         return replace(_add(state, character), content=True, cited=False, coded=False, row=())
 
     def _tick(self, state: State) -> State | Refusal:
@@ -309,7 +323,8 @@ def _is_over(state: State, character: str) -> bool:
         return False
     if over := _SENTENCE_OVER.search(state.line):
         goes_on = character.islower() and not over.group().rstrip().endswith(("!", "?"))
-        return not goes_on and not _ABBREVIATION.search(state.line)
+        counted = character.isdigit() and _NUMBER.search(state.line)
+        return not (goes_on or counted or _ABBREVIATION.search(state.line))
     return (character in "_(" or character.isupper() or character.isdigit()) and bool(_SMALL_AFTER.search(state.line))
 
 

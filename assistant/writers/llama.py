@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assistant.prompts import Fitted, Message, fit, is_not_in_guides, messages
-from assistant.records import Cite, Request, Stop, Text, neutralise
+from assistant.records import Cite, Request, Stop, Text, said_by
 from assistant.writers.constrain import Grammar, Marks, Picker, Vocabulary, decode
 from ingest.errors import WriterError
 
@@ -46,10 +46,6 @@ def load(folder: Path, quantise: Quantise = "auto") -> Loaded:
     """The one that was loaded last stays in memory, and is loaded once however many threads ask for it."""
     with _LOADING:
         return _load_once(folder, quantise)
-
-
-def one_line(error: Exception) -> str:
-    return neutralise(" ".join(str(error).split()))[:200]
 
 
 @contextmanager
@@ -84,7 +80,7 @@ def _load_once(folder: Path, quantise: Quantise) -> Loaded:
         with quiet():
             return _load(folder, quantise, transformers)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise WriterError(f"{folder} cannot be loaded as a Llama: {one_line(error)}") from error
+        raise WriterError(f"{folder} cannot be loaded as a Llama: {said_by(error)}") from error
 
 
 def _load(folder: Path, quantise: Quantise, transformers: Any) -> Loaded:
@@ -165,7 +161,7 @@ class Llama:
             for _ in self._steps([answer], loaded):
                 yield from answer.news()
         except RuntimeError as error:  # torch's, out of memory above all
-            broken = f"{self.name} broke off: {one_line(error)}"
+            broken = f"{self.name} broke off: {said_by(error)}"
             if not answer.begun:
                 raise WriterError(broken) from error
         yield from answer.rest()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
-from assistant.facts import figures
+from assistant.facts import Figure, figures, normal
 from assistant.footnotes import segments
 from assistant.judge import expected, holds
-from assistant.records import Cite, Passage, Request, Sentence, Stop, Text
+from assistant.records import FENCES, Cite, Passage, Request, Sentence, Stop, Text
 from ingest.words import terms
 
 # Where guides give different figures for the same thing: one unit of each, never one alone and never an average.
@@ -56,8 +57,19 @@ def sides(request: Request) -> list[Pick]:
         near = pick.chance >= NEAR * ranked[0].chance
         if near and all(holds(kind, text, request.question) for kind in kinds):
             best.setdefault(request.passages[pick.passage].document, pick)
-    said = {frozenset(map(str, figures(text_of(request.passages[p.passage], p.unit)))) for p in best.values()}
-    return list(best.values()) if len(best) > 1 and len(said) > 1 else []
+    said = [figures(normal(text_of(request.passages[p.passage], p.unit))) for p in best.values()]
+    differ = any(not (_among(one, other) or _among(other, one)) for one, other in combinations(said, 2))
+    return list(best.values()) if differ else []
+
+
+def _among(some: Sequence[Figure], others: Sequence[Figure]) -> bool:
+    """Whether another guide has all of these figures; what only one names is no difference."""
+    return all(any(_agree(figure, other) for other in others) for figure in some)
+
+
+def _agree(one: Figure, other: Figure) -> bool:
+    named = ((one.currency, other.currency), (one.unit, other.unit))
+    return one.value == other.value and all(a == b or not (a and b) for a, b in named)
 
 
 def untold(request: Request, sentences: Sequence[Sentence]) -> str:
@@ -181,7 +193,8 @@ class _Composer:
         code = p.text[p.units[units[0]].start - p.start : p.units[units[-1]].end - p.start]
         before = units[0] - 1
         group = self._said(pick.passage, [before]) if before >= 0 and p.units[before].kind == "sentence" else []
-        return [*group, (f"```\n{code}\n```", tuple((pick.passage, unit) for unit in units))]
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+        return [*group, (f"{fence}\n{code}\n{fence}", tuple((pick.passage, unit) for unit in units))]
 
     def _run(self, pick: Pick, kind: str) -> list[int]:
         """The numbers of the units of this kind on both sides of the pick, it included."""
@@ -190,7 +203,7 @@ class _Composer:
         def together(a: int, b: int) -> bool:
             """Of the kind, and no fence between them: two blocks of code are not one."""
             between = p.text[p.units[a].end - p.start : p.units[b].start - p.start]
-            return p.units[a].kind == p.units[b].kind == kind and "```" not in between
+            return p.units[a].kind == p.units[b].kind == kind and not any(fence in between for fence in FENCES)
 
         first = last = pick.unit
         while first and together(first - 1, first):
@@ -236,12 +249,23 @@ def _cells(line: str) -> list[str]:
     return [_plain(cell.strip()) for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
+_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
+_EMPHASIS = re.compile(r"(?<![\w*])(\*\*|\*)(?=[^\s*])(.+?)(?<=[^\s*])\1(?![\w*])")
+
+
 def _plain(text: str) -> str:
-    """Without Markdown's marks for emphasis and links; list marks and code stay."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)\s]*\)", r"\1", " ".join(text.split()))
-    text = re.sub(r"(?<!\w)(\*\*|__|\*)(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2", text)
-    return re.sub(r"^[*+•] ", "- ", text)
+    """Without Markdown's marks for emphasis and links; list marks, code and identifiers such as `__init__` stay."""
+    text, at, out = " ".join(text.split()), 0, ""
+    for code in _CODE.finditer(text):
+        out += _unmarked(text[at : code.start()]) + code.group()
+        at = code.end()
+    return re.sub(r"^[*+•] ", "- ", out + _unmarked(text[at:]))
+
+
+def _unmarked(prose: str) -> str:
+    return _EMPHASIS.sub(r"\2", _LINK.sub(r"\1", prose))
 
 
 def _is_line(text: str) -> bool:
-    return text.startswith("```") or bool(_LIST_MARK.match(text))
+    return text.startswith(FENCES) or bool(_LIST_MARK.match(text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,6 +227,38 @@ def test_saying_what_is_absent_carries_no_claim_along() -> None:
     assert prove("The guides do not say that it costs $5.", []).kind == "states"
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It was invented by Google in a secret lab and it does not include any bias.",
+        "It does not include any bias.",
+        "They do not cover the cost of training.",
+        "The guides do not mention bias and Google invented dropout in a lab.",
+        "Dropout was invented by Google and prices are not covered in the guides.",
+        "Dropout, which the guides do not mention, always wins.",
+        "The source of the error does not include the optimizer.",
+        "The model in the documents does not say hello to strangers.",
+        "Google trains models that the guides do not describe.",
+    ],
+)
+def test_what_only_sounds_like_silence_of_the_guides_needs_a_footnote(sentence: str) -> None:
+    assert prove(sentence, []).kind == "states"
+    assert not prove(sentence, []).supported
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The passages do not mention who wrote the library.",
+        "Unfortunately, the guides don't give a price for Peru.",
+        "The provided documents did not discuss Peru.",
+        "Prices in Peru are not mentioned in any of the guides.",
+    ],
+)
+def test_the_guides_as_the_subject_of_saying_nothing_need_no_footnote(sentence: str) -> None:
+    assert prove(sentence, []).kind == "absent"
+
+
 def test_code_stands_in_the_source_line_by_line() -> None:
     unit = "model.fit(X, y)\nprint(model.score(X, y))"
     assert prove("```python\nmodel.fit(X, y)\nprint( model.score(X, y) )\n```", [unit]).supported
@@ -339,3 +373,44 @@ def test_code_is_one_piece_and_lines_of_a_list_are_several() -> None:
         "```python\nx = 1. \ny = 2\n```",
         "Last.",
     ]
+
+
+@pytest.mark.parametrize("fence", ["```", "````", "~~~", "~~~~~"])
+def test_a_block_of_code_ends_with_the_marks_that_it_began_with_or_more(fence: str) -> None:
+    inner = "```" if fence != "```" else "~~~"
+    code = f"{fence}md\n{inner}python\na[1.1] = 2\n{inner}\n{fence}"
+    text = f"Look:\n{code}\nDropout helps. It costs nothing."
+    assert [text[a:b] for a, b in segments(text)] == ["Look:", code, "Dropout helps.", "It costs nothing."]
+
+
+def test_prose_after_a_block_with_four_backticks_is_proved_as_prose() -> None:
+    said = draft("````\nx = 1\n````\nDropout lowers overfitting.", Cite(((0, 0),))).sentences
+    assert [(s.text, s.supported) for s in said][1:] == [("Dropout lowers overfitting.", True)]
+
+
+def looked_at(words: int) -> float:
+    """Seconds for a text of so many words that come one by one; the least of three."""
+
+    def once() -> float:
+        made, started = Draft(PASSAGES), time.process_time()
+        for _ in range(words):
+            made.add("word ")
+            made.finished()
+        return time.process_time() - started
+
+    return min(once() for _ in range(3))
+
+
+def test_a_text_without_a_stop_that_is_twice_as_long_takes_no_more_than_three_times_as_long() -> None:
+    assert looked_at(8000) < 3 * looked_at(4000)
+
+
+def test_a_long_sentence_is_whole_and_cited_however_rarely_it_is_looked_at() -> None:
+    made = Draft(PASSAGES)
+    for _ in range(3000):
+        made.add("word ")
+        assert made.finished() == []
+    made.cite(Cite(((0, 0),)))
+    made.add(". Next one begins")
+    fresh = made.finished(everything=True)
+    assert [len(fresh), len(fresh[0].footnotes), len(fresh[1].footnotes)] == [2, 1, 0]

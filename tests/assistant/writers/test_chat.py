@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from assistant.prompts import NOT_IN_GUIDES, messages
 from assistant.records import Cite, Request, Stop, Text
 from assistant.writers.chat import Chat
 from ingest.errors import WriterError
-from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json
+from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json, serving
 
 MODELS = {"object": "list", "data": [{"id": "guides-8b", "object": "model", "created": 1, "owned_by": "x"}]}
 USAGE = {"prompt_tokens": 90, "completion_tokens": 7, "total_tokens": 97}
@@ -172,3 +173,99 @@ def test_whoever_stops_listening_ends_the_request(loopback: Loopback, request_: 
     assert isinstance(next(events), Text)
     events.close()  # type: ignore[attr-defined]
     assert loopback.left.wait(3.0)
+
+
+def test_nothing_that_is_meant_for_openai_reaches_another_server(
+    loopback: Loopback, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "sk-secret")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Mine: sk-secret")
+    list(serve(loopback, stream("Yes [1.1].")).write(request_))
+    assert len(loopback.asked) == 2
+    assert "secret" not in str([asked.headers for asked in loopback.asked])
+    assert not [name for asked in loopback.asked for name in asked.headers if name.startswith(("openai", "x-"))]
+
+
+@pytest.mark.parametrize("path", ["/models", "/chat/completions"])
+def test_a_redirect_is_named_and_nothing_is_sent_after_it(
+    loopback: Loopback, request_: Request, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("FOOTNOTE_API_KEY", "ours")
+    with serving() as other:
+        away = Reply(status=307, headers={"Location": f"{other.url}/v1{path}"})
+        loopback.answer = lambda asked: away if asked.path.endswith(path) else as_json(MODELS)
+        with pytest.raises(WriterError, match=f"redirects to {other.url}/v1{path}, which is not followed"):
+            list(Chat(loopback.url, retries=0).write(request_))
+        assert other.asked == []
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"data": "x"},
+        {"data": [None]},
+        {"data": [{}]},
+        {"data": [{"id": 7}]},
+        {"data": [{"id": None}]},
+        {"data": [{"id": ""}]},
+        {"data": [{"id": ["x"]}]},
+        {"data": ["x"]},
+        {"data": [[]]},
+        {"data": {}},
+        {"data": None},
+        {"data": 3},
+        {"models": []},
+        {},
+        [],
+        [None],
+        "x",
+        None,
+        7,
+        {"data": [{"id": "x" * 10_000}]},
+        {"data": [{"id": "good"}, None]},
+    ],
+)
+def test_what_is_no_list_of_models_is_said_in_one_line(loopback: Loopback, request_: Request, models: object) -> None:
+    with pytest.raises(WriterError, match=r"^http://[^\n]*/v1/models is no list of models[^\n]*$"):
+        list(serve(loopback, stream("x"), models).write(request_))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>hello</html>", b"[" * 100_000, b"\xff\xfe", b"{", b'{"data": [NaN'])
+def test_a_reply_that_is_no_json_is_said_in_one_line(loopback: Loopback, request_: Request, body: bytes) -> None:
+    loopback.answer = lambda asked: Reply([body] if body else [], 200, {"Content-Type": "application/json"})
+    with pytest.raises(WriterError, match=r"^http://[^\n]*is no list of models[^\n]*$"):
+        list(Chat(loopback.url, retries=0).write(request_))
+
+
+@pytest.mark.parametrize("fragment", ["", "#m"])
+def test_a_gzip_bomb_is_not_unpacked(loopback: Loopback, request_: Request, fragment: str) -> None:
+    bomb = gzip.compress(b" " * 2**24)
+    loopback.answer = lambda asked: Reply([bomb], 200, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
+    with pytest.raises(WriterError, match="packs its reply"):
+        list(Chat(f"{loopback.url}/v1{fragment}", retries=0).write(request_))
+    assert loopback.asked[0].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("fragment", ["", "#m"])
+def test_a_reply_without_an_end_is_left_at_eight_megabytes(
+    loopback: Loopback, request_: Request, fragment: str
+) -> None:
+    loopback.answer = lambda asked: Reply([b"data: " + b"x" * 2**20] * 64, 200, {"Content-Type": "text/event-stream"})
+    with pytest.raises(WriterError, match="sent more than 8 MB"):
+        list(Chat(f"{loopback.url}/v1{fragment}", retries=0).write(request_))
+
+
+def test_a_reply_that_only_drips_is_left_after_ten_timeouts(loopback: Loopback, request_: Request) -> None:
+    loopback.answer = lambda asked: stream(*["word "] * 400, pause=0.02)
+    started = time.monotonic()
+    _, _, stop = written(list(Chat(f"{loopback.url}/v1#m", timeout=0.1, retries=0).write(request_)))
+    assert stop.reason == "cut"
+    assert "not done after 1 s" in stop.detail
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://x:99999999/v1", "http://x:port"])
+def test_what_is_no_url_is_said_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(WriterError, match="is no URL of a chat server"):
+        Chat(url)

@@ -72,6 +72,8 @@ def test_a_group_may_hold_valid_and_invalid_ids() -> None:
         "```python\nweights[1.1]\nx = [1.1, 2.1]\n```\n",
         "````\n```\n[1.1]\n````\n",
         "```\n[1.1] left open",
+        "~~~python\nweights[1.1]\n```\n[1.1]\n~~~\n",
+        "~~~~\n~~~\n[1.1]\n~~~~~\n",
         "[12] and [CLS] and [1.2.3] and [ 1.1] and [1, 2.2] and [1.1 see] and [] and [x",
         "a lone ` backtick\n",
         "spaces   and\ttabs  ",

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from assistant.footnotes import Draft
 from assistant.records import Passage, Request, Sentence, Stop
-from assistant.writers.quotes import Quotes, row_in_words
+from assistant.writers.quotes import Quotes, row_in_words, untold
 from ingest.chunks import Unit, UnitKind
 from tests.assistant.conftest import passage
 
@@ -96,11 +98,48 @@ def test_guides_that_give_different_figures_stand_side_by_side_each_named() -> N
     assert all(s.supported for s in said)
 
 
-def test_guides_that_agree_are_quoted_once() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        "An engineer earns $148,000.",
+        "The median pay of an engineer is $148K a year.",
+        "By the survey, an engineer in the States earns 148 thousand dollars.",
+        "In 2026 an engineer earns $148,000.",
+    ],
+)
+def test_guides_that_agree_are_not_said_to_differ_whatever_else_they_say(other: str) -> None:
     one = passage("a.md", "Pay", "An engineer earns $148,000.")
-    two = passage("b.md", "Pay", "An engineer earns $148,000.")
-    said = written(Request("how much does an engineer earn", (one, two), evidence=((0.9,), (0.8,))))
-    assert [s.text for s in said] == ["An engineer earns $148,000."]
+    request = Request("how much does an engineer earn", (one, passage("b.md", "Pay", other)), evidence=((0.9,), (0.8,)))
+    assert written(request)[0].text == "An engineer earns $148,000."
+    assert untold(request, written(request)[:1]) == ""
+
+
+@pytest.mark.parametrize("other", ["An engineer earns €148,000.", "An engineer earns $131,000.", "It is 148 minutes."])
+def test_guides_differ_by_value_currency_or_unit(other: str) -> None:
+    one = passage("a.md", "Pay", "An engineer earns $148,000." if "min" not in other else "It is 148 hours.")
+    request = Request("how much does an engineer earn", (one, passage("b.md", "Pay", other)), evidence=((0.9,), (0.8,)))
+    assert [s.text.split(":")[0] for s in written(request)] == ["- a", "- b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Call __init__ before __call__ and super().__init__().",
+        "Write `**kwargs` and `x ** 2` and `__main__`.",
+        "The value a * b * c is 2**3**4.",
+        "Use `[x](y)` there.",
+    ],
+)
+def test_code_and_identifiers_are_quoted_to_the_character(text: str) -> None:
+    (sentence,) = written(Request("what is called", (passage("a.md", "S", text),), evidence=((0.9,),)))
+    assert (sentence.text, sentence.supported) == (text, True)
+
+
+def test_code_that_holds_a_fence_is_quoted_in_a_longer_one() -> None:
+    code = lines("a.md", "code", "```python", "x = 1", "```")
+    said = written(Request("code in python", (code,), evidence=((0.1, 0.9, 0.1),)))
+    assert [s.text for s in said] == ["````\n```python\nx = 1\n```\n````"]
+    assert said[0].supported
 
 
 def test_headings_and_lines_that_only_announce_are_no_answer() -> None:
