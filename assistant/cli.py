@@ -514,14 +514,14 @@ class Printer:
             self._sentence(sentence)
 
     def _sentence(self, sentence: Sentence) -> None:
-        from assistant.records import is_block
+        from assistant.records import FENCES, is_block
 
         marks = "".join(f"[{self.notes.setdefault(note, len(self.notes) + 1)}]" for note in sentence.footnotes)
         if not sentence.supported:
             marks += f" (not supported: {neutralise(sentence.why)})"
         text = neutralise(sentence.text)
         block, after_block, self._block = is_block(text), self._block, is_block(text)
-        if text.startswith("```"):
+        if text.startswith(FENCES):
             self._write("\n" * (self._column > 0) + text + "\n" + (self._dim(marks) + "\n" if marks else ""))
             self._column = 0
             return

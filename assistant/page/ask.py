@@ -19,13 +19,12 @@ from assistant.page import guides, mount, side, view, visit
 from assistant.page.jobs import Answering
 from assistant.page.visit import LABELS, missing
 from assistant.prompts import messages
-from assistant.records import Answer, Passage, Request, neutralise
+from assistant.records import QUESTION_CHARACTERS, Answer, Passage, Request, neutralise
 from assistant.records import Turn as Earlier
 from ingest.chunks import Chunk
 from ingest.errors import FootnoteError, LibraryError
 from ingest.library import Library, own
 
-LONGEST = 2000  # characters of a question
 MOST_KEPT = 100_000  # characters of a question that is too long, and is given back to be shortened
 LOG = "log.jsonl"  # in the library's folder, where a visitor asks for it
 AT_ONCE = 0.45  # seconds that an answer is waited for before the page is shown without it
@@ -72,8 +71,9 @@ def _asked_now() -> str:
 def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
     """Begins to answer; says in one line what is wrong where that is not possible. `place` asks a question anew."""
     question = neutralise(question).strip()
-    if not question or len(question) > LONGEST:
-        return f"A question has between 1 and {LONGEST} characters; this one has {len(question)}." if question else ""
+    if not question or len(question) > QUESTION_CHARACTERS:
+        few_to_many = f"between 1 and {QUESTION_CHARACTERS:,} characters"
+        return f"A question has {few_to_many}; this one has {len(question):,}." if question else ""
     if why := missing(visit.choice()):
         return f"{LABELS[visit.choice().kind]} cannot write. {why}."
     try:

@@ -148,10 +148,10 @@ def test_the_link_to_a_guide_knows_its_words(visit: Visit) -> None:
 
 def test_a_question_that_is_too_long_stays_in_the_box(visit: Visit) -> None:
     page = visit()
-    question = "What is " + "very " * 450 + "long?"
+    question = "What is " + "very " * 850 + "long?"
     page.locator(BOX).fill(question)
     page.keyboard.press("Enter")
-    page.get_by_text("has between 1 and 2000 characters").wait_for()
+    page.get_by_text("has between 1 and 4,000 characters").wait_for()
     assert page.locator(BOX).input_value() == question
     page.locator(BOX).fill(EGGS)
     page.keyboard.press("Enter")
