@@ -134,11 +134,11 @@ class Chat:
 
         class Guarded(openai.DefaultHttpxClient):
             def send(self, request: Any, *, stream: bool = False, **how: Any) -> Any:
-                if not guarded._is_openai():
-                    for name in request.headers.keys() - _SENT:
-                        del request.headers[name]
+                names = request.headers.keys() - _SENT if not guarded._is_openai() else set()
+                held = {name: request.headers.pop(name) for name in names}
                 request.headers["accept-encoding"] = "identity"
                 response = super().send(request, stream=True, **how)
+                request.headers.update(held)  # the SDK reads marks of its own from them
                 guarded._check(response)
                 response.stream = _bounded(response.stream, guarded._url, MOST_TIMES * guarded._timeout)
                 if not stream:

@@ -14,6 +14,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -410,7 +411,9 @@ def test_chat_that_is_stopped_has_done_its_work(tmp_path: Path, library: Path) -
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "assistant.cli", "chat", "--port", str(port), "--library", str(library)]
-    chat = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which is ignored below a shell's background job
+    pipe = subprocess.PIPE
+    chat = subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True, preexec_fn=heeded)
     until(lambda: answers(port), 60)
     os.killpg(chat.pid, signal.SIGINT)  # as a terminal does: to all of the group in front
     _, error = chat.communicate(timeout=60)
