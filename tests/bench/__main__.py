@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 PARTS = ("ingest", "retrieval", "ablation", "latency", "dialog")
-MORE = ("reranker", "ways", "gpu")  # asked for by name
+MORE = ("reranker", "judge", "ways", "gpu")  # asked for by name
 
 
 def main(argv: list[str]) -> None:
