@@ -106,9 +106,11 @@ class Assistant:
         answer = Answer(
             question, "answered", passages=request.passages, model=self._name(), understood=request.question
         )
-        yield Passages(request.passages, request.question)
+        yield Passages(request.passages, request.question, nearest=verdict.answerable and not verdict.sure)
         if verdict.answerable:
             answer = yield from self._write(answer, request)
+            if answer.status == "answered" and not verdict.sure:
+                answer = replace(answer, status="nearest")
         else:
             answer = replace(answer, status="not_in_guides", detail=verdict.reason + self._excuses())
         ended = time.perf_counter()

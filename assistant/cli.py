@@ -448,7 +448,8 @@ def explain(guide: Assistant, question: str, history: list[str]) -> None:
 
     request, verdict = guide.prepare(question, history)
     out = [f"Understood as: {request.question}", f"Chance that the guides hold the answer: {verdict.chance:.2f}"]
-    out.append("It would be answered." if verdict.answerable else f"It would not be answered: {verdict.reason}")
+    would = "It would be answered." if verdict.sure else "It would be quoted as the nearest that the guides come."
+    out.append(would if verdict.answerable else f"It would not be answered: {verdict.reason}")
     for number, p in enumerate(request.passages, 1):
         out.append(f"\nPassage {number}, score {p.score:.2f}: {p.document} {p.start}–{p.end} ({p.section})")
         chances = request.evidence[number - 1] if request.evidence else [0.0] * len(p.units)
@@ -482,12 +483,15 @@ class Printer:
         self._block = False  # whether the sentence before is a line of its own
 
     def show(self, events: Iterable[Event]) -> Answer:
-        from assistant.records import Answer, Passages, Proved
+        from assistant.prompts import NEAREST
+        from assistant.records import SHOWN, Answer, Passages, Proved
 
         answer: Answer | None = None
         for event in events:
             if isinstance(event, Passages):
                 understood = event.understood
+                if event.nearest:
+                    self._line(self._bold(NEAREST) + "\n")
             elif isinstance(event, Proved):
                 self._proved(event.sentence)
             elif isinstance(event, Answer):
@@ -495,7 +499,7 @@ class Printer:
         assert answer is not None
         if answer.status != "not_in_guides":
             self._release()
-        if understood != answer.question and answer.status == "answered":
+        if understood != answer.question and answer.status in SHOWN:
             self._line(self._dim(f"\n\nUnderstood as: {neutralise(understood)}"))
         self._end(answer)
         return answer
@@ -541,7 +545,9 @@ class Printer:
             self._column += len(glue) + len(word)
 
     def _end(self, answer: Answer) -> None:
-        if answer.status != "answered":
+        from assistant.records import SHOWN
+
+        if answer.status not in SHOWN:
             self._line(("\n" if self._column else "") + self._bold(_WORDS[answer.status]))
             if answer.status == "not_in_guides":
                 self._line(textwrap.fill(neutralise(answer.detail), self.width))

@@ -242,9 +242,10 @@ NEVER = 6.0  # of log-odds: what a measure costs that no unit gives
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    answerable: bool
+    answerable: bool  # likely enough for a writer to be asked
     chance: float  # that the guides hold the answer
     reason: str = ""  # one line for the user where it is not answered
+    sure: bool = True  # likely enough for quotes that no model has read to be called an answer
 
 
 def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
@@ -253,8 +254,9 @@ def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
         return Verdict(False, 0.0, f"Looked for {_sought(found)}; nothing in the library comes near it.")
     features = decision_features(found, evidence)
     likely = float(chance({name: np.array([value]) for name, value in features.items()}, found.mode, "answer")[0])
-    if likely >= calibration()[found.mode]["threshold"]["strict" if strict else "loose"]:
-        return Verdict(True, likely)
+    thresholds = calibration()[found.mode]["threshold"]
+    if likely >= thresholds["strict" if strict else "loose"]:
+        return Verdict(True, likely, sure=not strict or likely >= thresholds["sure"])
     nowhere = missing_words(found)
     stand = "stands" if len(nowhere) == 1 else "stand"
     words = f"; {' and '.join(nowhere)} {stand} in none of the passages that come nearest" if nowhere else ""

@@ -14,6 +14,7 @@ from typing import Any
 from assistant.records import Passage, Request, Turn, neutralise
 
 NOT_IN_GUIDES = "This is not in the guides."
+NEAREST = "The guides do not say this outright. The nearest they come:"
 
 _RULES = f"""\
 - Keep figures, names, units of measure and code exactly as the guides have them.

@@ -144,7 +144,8 @@ class Writer(Protocol):
     def write(self, request: Request) -> Iterator[Text | Cite | Stop]: ...
 
 
-Status = Literal["answered", "not_in_guides", "refused", "failed"]
+Status = Literal["answered", "nearest", "not_in_guides", "refused", "failed"]
+SHOWN = ("answered", "nearest")  # what comes with sentences and footnotes to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class Passages:
 
     passages: tuple[Passage, ...]
     understood: str
+    nearest: bool = False  # what is going to be quoted comes near, and hardly answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,7 @@ class Answer:
     def to_markdown(self) -> str:
         """Markdown with real footnotes, each with guide, section and quote."""
         notes = self.footnotes
-        if self.status != "answered":
+        if self.status not in SHOWN:
             return f"*{_STATUS_WORDS[self.status]}* {self.detail}".strip() + "\n"
         marked = []
         for s in self.sentences:
@@ -256,7 +258,8 @@ class Answer:
             f"[^{n}]: {note.place}: “{' '.join(note.quote.split())}” ({note.document}, {note.start}–{note.end})"
             for n, note in enumerate(notes, 1)
         ]
-        return neutralise(_joined(marked) + "\n\n" + "\n".join(listed)) + "\n"
+        head = f"*{_STATUS_WORDS[self.status]}*\n\n" if self.status == "nearest" else ""
+        return neutralise(head + _joined(marked) + "\n\n" + "\n".join(listed)) + "\n"
 
 
 FENCES = ("```", "~~~")  # what a block of code begins and ends with
@@ -267,6 +270,7 @@ _STATUS_WORDS = {
     "refused": "The model refused.",
     "failed": "Not answered.",
     "answered": "",
+    "nearest": "The guides do not say this outright. The nearest they come:",
 }
 
 

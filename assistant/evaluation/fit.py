@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 FILE = Path(__file__).parent.parent / "calibration.json"
+FALSE = 0.15  # of the unanswerable questions of the fit half may pass for answered; what is below is "nearest"
 COVERAGE = 0.94  # of the answerable questions of the fit half that the strict threshold answers
 LOOSE_COVERAGE = 0.985  # the same for a model that reads the passages itself
 
@@ -166,10 +167,12 @@ def run(fitting: Fitting) -> None:
     _step(mode, "unit", None, fitting.units(learn), fitting.units(test))
     rows, held_out = fitting.decisions(learn), fitting.decisions(test)
     model = _step(mode, "answer", None, rows, held_out, strength=0.1)
-    answerable = np.sort(_chances(rows, model)[np.array(rows.labels)])
+    labels = np.array(rows.labels)
+    answerable, absent = _chances(rows, model)[labels], _chances(rows, model)[~labels]
     thresholds = {
         "strict": round(float(np.quantile(answerable, 1 - COVERAGE)), 4),
         "loose": round(float(np.quantile(answerable, 1 - LOOSE_COVERAGE)), 4),
+        "sure": round(float(np.quantile(absent, 1 - FALSE)), 4),
     }
     _keep(mode, "threshold", thresholds)
     _report(held_out, model, thresholds["strict"])

@@ -20,6 +20,7 @@ import numpy as np
 
 from assistant.evaluation.questions import Question
 from assistant.records import (
+    SHOWN,
     Answer,
     Cite,
     Footnote,
@@ -75,6 +76,11 @@ class Prediction:
     @property
     def answered(self) -> bool:
         return self.answer is not None and self.answer.status == "answered"
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is something to read, as the answer or as the nearest to one."""
+        return self.answer is not None and self.answer.status in SHOWN
 
     @property
     def failed(self) -> bool:

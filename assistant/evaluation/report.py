@@ -288,8 +288,8 @@ def _case_block(row: Scored) -> Case:
     answer = p.answer
     lines = [("asked before", " / ".join(question.history))] if question.history else []
     if answer is not None:
-        lines.append(("answer", answer.text if p.answered else f"{answer.status.replace('_', ' ')}. {answer.detail}"))
-        shown_text = "\n".join([answer.text, *(note.quote for note in answer.footnotes)]) if p.answered else ""
+        lines.append(("answer", answer.text if p.shown else f"{answer.status.replace('_', ' ')}. {answer.detail}"))
+        shown_text = "\n".join([answer.text, *(note.quote for note in answer.footnotes)]) if p.shown else ""
         lines += [("missed", fact) for fact in question.facts if not facts_in(shown_text, [fact])]
     lines += [("evidence", f"{e.document}: {e.quote}{_where(p, i)}") for i, e in enumerate(question.evidence)]
     if p.retrieved:

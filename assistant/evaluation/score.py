@@ -198,6 +198,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("words", "Words an answer", "answers", 0, "number"),
     Metric("false_answers", "False answers (of questions not in the guides)", "decision", -1),
     Metric("false_answers_near", "False answers to near misses", "decision", -1),
+    Metric("nearest_absent", "Shown as the nearest (of questions not in the guides)", "decision", 0),
+    Metric("answered_outright", "Called an answer (of questions that are in them)", "decision"),
     Metric("false_refusals", "False refusals (of questions that are in them)", "decision", -1),
     Metric("first_word", "Time to first word, median", "cost", -1, "seconds", "p50"),
     Metric("total", "Time to the end, median", "cost", -1, "seconds", "p50"),
@@ -257,7 +259,7 @@ def cause(prediction: Prediction, measures: Measures) -> str:
     if right(measures):
         return ""
     there = _are_in(question, answer.passages)
-    if not prediction.answered:
+    if not prediction.shown:
         return "found, not answered" if there else "not found, not answered"
     return "found, not in the answer" if there else "not found"
 
@@ -344,8 +346,8 @@ def ndcg(ranks: Sequence[int]) -> float:
 
 def _answer(prediction: Prediction, answer: Answer) -> dict[str, float]:
     question = prediction.question
-    text = answer.text if prediction.answered else ""
-    notes = answer.footnotes if prediction.answered else []
+    text = answer.text if prediction.shown else ""
+    notes = answer.footnotes if prediction.shown else []
     found: dict[str, float] = {}
     if question.answerable and question.facts:
         found["facts_in_text"] = facts_in(text, question.facts)
@@ -360,7 +362,7 @@ def _answer(prediction: Prediction, answer: Answer) -> dict[str, float]:
             found["footnote_precision"] = _share([any(_on(note, one) for one in wanted) for note in notes])
     if prediction.cited is not None:
         found |= {"footnotes": float(prediction.cited), "invalid_footnotes": float(prediction.invalid)}
-    if prediction.answered:
+    if prediction.shown:
         found["sentences_supported"] = _share([sentence.supported for sentence in answer.sentences])
         found["sentences"] = float(len(answer.sentences))
         found["words"] = float(len(text.split()))
@@ -376,10 +378,12 @@ def _on(note: Footnote, evidence: Evidence) -> bool:
 
 
 def _decision(prediction: Prediction) -> dict[str, float]:
-    answered = float(prediction.answered)
+    answered, shown = float(prediction.answered), float(prediction.shown)
     if prediction.question.answerable:
-        return {"false_refusals": 1 - answered}
-    return {"false_answers": answered} | ({"false_answers_near": answered} if prediction.question.near else {})
+        return {"answered_outright": answered, "false_refusals": 1 - shown}
+    return {"false_answers": answered, "nearest_absent": shown - answered} | (
+        {"false_answers_near": answered} if prediction.question.near else {}
+    )
 
 
 def _cost(prediction: Prediction, answer: Answer) -> dict[str, float]:

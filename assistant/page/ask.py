@@ -19,7 +19,7 @@ from assistant.page import guides, mount, side, view, visit
 from assistant.page.jobs import Answering
 from assistant.page.visit import LABELS, missing
 from assistant.prompts import messages
-from assistant.records import QUESTION_CHARACTERS, Answer, Passage, Request, neutralise
+from assistant.records import QUESTION_CHARACTERS, SHOWN, Answer, Passage, Request, neutralise
 from assistant.records import Turn as Earlier
 from ingest.chunks import Chunk
 from ingest.errors import FootnoteError, LibraryError
@@ -105,7 +105,7 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
 
 def _history(turns: Iterable[Turn]) -> History:
     """Answers where there are any; of what failed, only that it was asked."""
-    return [t.answer if t.answer and t.answer.status == "answered" else t.question for t in turns]
+    return [t.answer if t.answer and t.answer.status in SHOWN else t.question for t in turns]
 
 
 def _conversation() -> str | None:
@@ -268,7 +268,7 @@ def _seen(turn: Turn, turns: list[Turn]) -> None:
     if answer.model == "quotes":
         st.caption("No model was asked: the answer was chosen from these units.")
     earlier = tuple(
-        Earlier(t.question, t.answer.text if t.answer and t.answer.status == "answered" else "")
+        Earlier(t.question, t.answer.text if t.answer and t.answer.status in SHOWN else "")
         for t in turns
         if t.place < turn.place
     )

@@ -28,7 +28,7 @@ class Answering:
         self.question, self.model = question, model
         self.started = time.monotonic()
         self.passages: tuple[Passage, ...] | None = None
-        self.understood = ""
+        self.understood, self.nearest = "", False
         self.sentences: list[Sentence] = []
         self.answer: Answer | None = None
         self._text, self._proved = "", 0
@@ -83,7 +83,7 @@ class Answering:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Passages):
-            self.passages, self.understood = event.passages, event.understood
+            self.passages, self.understood, self.nearest = event.passages, event.understood, event.nearest
         elif isinstance(event, Written):
             self._text += event.text
         elif isinstance(event, Proved):

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from assistant import prompts
 from assistant.conversations import Turn
 from assistant.page.jobs import Answering
-from assistant.records import Answer, Footnote, Passage, Sentence, neutralise
+from assistant.records import Answer, Footnote, Passage, Sentence, Status, neutralise
 from ingest.errors import LibraryError
 from ingest.library import Library
 
@@ -215,8 +216,14 @@ def finished(turn: Turn) -> Shown:
 
 
 def under_way(turn: int, job: Answering) -> Shown:
+    status: Status = "nearest" if job.nearest else "answered"
     answer = Answer(
-        job.question, "answered", tuple(job.sentences), job.passages or (), job.model, understood=job.understood
+        job.question,
+        status,
+        tuple(job.sentences),
+        job.passages or (),
+        job.model,
+        understood=job.understood,
     )
     return Shown(str(turn), answer, {}, job.pending, waiting(job))
 
@@ -241,6 +248,7 @@ def data(shown: Shown, sources: Sources) -> Data:
         "question": neutralise(answer.question),
         "understood": neutralise(understood),
         "status": answer.status,
+        "head": prompts.NEAREST if answer.status == "nearest" else "",
         "detail": neutralise(answer.detail),
         "writing": writing,
         "last": shown.last,

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from assistant import Assistant
+from assistant import Answer, Assistant
 from assistant.judge import expected, holds
+from assistant.records import Cite, Passages, Request, Stop, Text
+from assistant.retrieve import calibration
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,48 @@ def test_a_near_miss_is_less_likely_than_its_answerable_neighbour(guide: Assista
 
 
 def test_a_model_is_asked_where_the_quoting_writer_already_gives_up(corpus_library: Path, guide: Assistant) -> None:
-    from assistant.retrieve import calibration
-
     thresholds = calibration()["reranked"]["threshold"]
     assert thresholds["loose"] < thresholds["strict"]
+
+
+@pytest.fixture
+def never_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    for mode in ("plain", "reranked"):
+        monkeypatch.setitem(calibration()[mode]["threshold"], "sure", 1.1)
+
+
+def test_between_an_answer_and_nothing_the_nearest_is_shown_as_such(guide: Assistant, never_sure: None) -> None:
+    events = list(guide.stream("Who coined the term machine learning?"))
+    answer = events[-1]
+    assert isinstance(answer, Answer)
+    assert isinstance(events[0], Passages)
+    assert events[0].nearest
+    assert answer.status == "nearest"
+    assert any("Arthur Samuel" in note.quote for note in answer.footnotes)
+    assert answer.to_markdown().startswith("*The guides do not say this outright. The nearest they come:*")
+    assert Answer.from_json(answer.to_json()) == answer
+
+
+def test_what_is_not_in_the_guides_is_no_nearest_either(guide: Assistant, never_sure: None) -> None:
+    assert guide.ask("What is the best recipe for a sourdough bread?").status == "not_in_guides"
+
+
+def test_a_model_decides_by_itself_among_the_passages(guide: Assistant, never_sure: None) -> None:
+    class Model:
+        name = "a model"
+
+        def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
+            place = next(i for i, p in enumerate(request.passages) if "Arthur Samuel" in p.text)
+            unit = next(
+                i for i, u in enumerate(request.passages[place].units) if "Samuel" in text_of(request, place, i)
+            )
+            yield Text(text_of(request, place, unit))
+            yield Cite(((place, unit),))
+            yield Stop()
+
+    def text_of(request: Request, place: int, unit: int) -> str:
+        passage = request.passages[place]
+        return passage.text[passage.units[unit].start - passage.start : passage.units[unit].end - passage.start]
+
+    answer = Assistant(guide.library, Model()).ask("Who coined the term machine learning?")
+    assert answer.status == "answered"

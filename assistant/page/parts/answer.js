@@ -112,6 +112,7 @@ function drawTurn(turn) {
   article.setAttribute("aria-busy", String(data.writing));
   article.append(element("h2", "question", data.question));
   if (data.understood) article.append(element("p", "understood", `Understood as: ${data.understood}`));
+  if (data.head) article.append(element("p", "head", data.head));
   const body = element("div", "answer");
   turn.doubts = 0;
   drawAnswer(turn, body);
