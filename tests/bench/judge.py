@@ -199,6 +199,8 @@ FITTED: dict[str, tuple[str, ...]] = {
 def decision(known: Mapping[str, Sequence[Scored]]) -> None:
     """AUC, and false answers where 90 % of the answerable questions are answered, on the set left out of fitting."""
     of = {name: signals(scored) for name, scored in known.items()}
+    if len(of) == 1:
+        _say("\nonly one set: what is fitted here is fitted on itself and flattered; ask for more --sets")
     counts = [f"{n} {s.answerable.sum()}+{(~s.answerable).sum()}" for n, s in of.items()]
     _head("decision to answer: AUC [95 % interval] and false answers where 90 % are answered", counts)
     names = next(iter(of.values())).names
@@ -209,7 +211,8 @@ def decision(known: Mapping[str, Sequence[Scored]]) -> None:
         coefficients, bias, _ = _fit(list(of.values()), chosen)
         pairs = ", ".join(f"{n} {c:.3f}" for n, c in zip(chosen, coefficients, strict=True))
         _say(f"    fitted on all sets: bias {bias:.3f}, {pairs}")
-        _thresholds(of, chosen)
+        if len(of) > 1:
+            _thresholds(of, chosen)
 
 
 def left_out(of: Mapping[str, Signals], name: str, chosen: Sequence[str]) -> Numbers:
