@@ -417,15 +417,25 @@ _GENERAL = re.compile(
 _BEGINS_NAME = re.compile(r"^(?:[A-Z][A-Za-z]*[A-Z]|[A-Z]\d|[A-Z]+\b)")
 
 
+# A heading that names its question without asking it, and the question: "What dropout is", "How to choose a metric".
+_TURNED = (
+    (re.compile(r"^What (.+) (is|are|does|do)$"), r"What \2 \1?"),
+    (re.compile(r"^How to (.+)$"), r"How do I \1?"),
+    (re.compile(r"^When to (.+)$"), r"When should I \1?"),
+)
+
+
 def starting_questions(library: Library, n: int = 5) -> list[str]:
-    """At most one question in turn from each guide, those that the guides ask themselves first."""
+    """One question in turn from each guide, those that the guides ask themselves first, and of each kind one first."""
     ids = library.select()
     chunks = library.chunks(ids[:: max(1, len(ids) // SAMPLE)])
     by_guide: dict[str, list[Chunk]] = {}
     for _, chunk in sorted(chunks.items()):
         by_guide.setdefault(chunk.document, []).append(chunk)
     rounds = zip_longest(*(list(_spread(list(dict.fromkeys(_asked(found))))) for found in by_guide.values()))
-    return list(dict.fromkeys(filter(None, chain.from_iterable(rounds))))[:n]
+    found = list(dict.fromkeys(filter(None, chain.from_iterable(rounds))))
+    kinds = {question.split()[0]: question for question in reversed(found)}  # how it begins, and the first that does
+    return [*(first := [q for q in found if q in kinds.values()][:n]), *(q for q in found if q not in first)][:n]
 
 
 def _spread(questions: list[str]) -> Iterator[str]:
@@ -436,13 +446,18 @@ def _spread(questions: list[str]) -> Iterator[str]:
 
 def _asked(chunks: Sequence[Chunk]) -> Iterator[str]:
     headings = [neutralise(c.section.rsplit(" > ", 1)[-1]).strip() for c in chunks]
-    asked = [h for h in headings if h.endswith("?") and SHORTEST <= len(h) <= LONGEST_STARTER]
+    asked = [q for q in map(_turned, headings) if q.endswith("?") and SHORTEST <= len(q) <= LONGEST_STARTER]
     if asked:
         return iter(asked)
     named = (h.rstrip(".:") for h in headings if h and "?" not in h and not _GENERAL.search(h))
     return (
         q for h in named if len(q := f"What is said about {_lowered(h)}?") <= LONGEST_STARTER and len(h.split()) > 1
     )
+
+
+def _turned(heading: str) -> str:
+    found = ((pattern.match(heading), question) for pattern, question in _TURNED)
+    return next((match.expand(question) for match, question in found if match), heading)
 
 
 def _lowered(heading: str) -> str:

@@ -153,7 +153,7 @@ class _Composer:
                 break
             if not self._is_said(pick):
                 groups.append(self._around(pick))
-        return [group for group in groups if group]
+        return _in_order([group for group in groups if group])
 
     # Choosing
 
@@ -233,6 +233,13 @@ class _Composer:
 
     def _raw(self, passage: int, unit: int) -> str:
         return text_of(self.passages[passage], unit)
+
+
+def _in_order(groups: list[Group]) -> list[Group]:
+    """Passage by passage, the one with the likeliest unit first, and inside a passage as its guide has it."""
+    places = [group[0][1][0] for group in groups]  # passage and unit that each begins with
+    first = {passage: rank for rank, (passage, _) in reversed(list(enumerate(places)))}
+    return [groups[i] for i in sorted(range(len(groups)), key=lambda i: (first[places[i][0]], places[i][1]))]
 
 
 def row_in_words(row: str, header: str) -> str:

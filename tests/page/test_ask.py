@@ -10,7 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from assistant.evaluation.questions import read
+from assistant.page.ask import starting_questions
 from ingest.library import Library
+from ingest.sync import sync
+from tests.fakes import BagOfWords
 from tests.page.test_app import answers, button, good, texts
 from tests.page.test_app import ask as asked_in
 from tests.page.test_browser import ask
@@ -90,3 +93,16 @@ def test_an_answer_that_fell_short_is_kept_as_a_test_question(visit: Visit, serv
     page.get_by_text("Kept in").wait_for()
     [kept] = read(served[1] / "questions.jsonl")
     assert [evidence.quote for evidence in kept.evidence] == [unit.inner_text().removeprefix("✓ ")]
+
+
+def test_a_heading_that_names_its_question_is_turned_into_it(tmp_path: Path) -> None:
+    headings = ("What dropout is", "What kernels are", "How to choose a rate", "When to stop training")
+    said = "A sentence about it. " * 60
+    text = "# Guide\n\n" + "\n\n".join(f"## {h}\n\n{said}" for h in headings)
+    (tmp_path / "guides").mkdir()
+    (tmp_path / "guides" / "guide.md").write_text(text)
+    sync([tmp_path / "guides"], tmp_path / "library", embedder=BagOfWords())
+    found = starting_questions(Library(tmp_path / "library"), 3)
+    assert {question.split()[0] for question in found} == {"What", "How", "When"}
+    assert "How do I choose a rate?" in found
+    assert "When should I stop training?" in found

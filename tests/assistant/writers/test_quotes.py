@@ -160,3 +160,13 @@ def test_an_item_of_several_sentences_has_its_footnote_behind_each() -> None:
     said = written(Request("tell me of trees", (listed,), evidence=((0.01, 0.9, 0.01),)))
     assert [s.text for s in said] == ["- Trees split data.", "They overfit easily."]
     assert all(s.supported for s in said)
+
+
+def test_what_one_passage_says_keeps_its_order_and_the_passage_with_the_likeliest_unit_comes_first() -> None:
+    other = passage("other.md", "S", "Ensembles lower overfitting too.")
+    said = written(Request("why dropout", (other, DROPOUT), evidence=((0.6,), (0.5, 0.9, 0.01))))
+    assert [s.text for s in said] == [
+        "Dropout lowers overfitting.",
+        "It drops half of the units.",
+        "Ensembles lower overfitting too.",
+    ]
