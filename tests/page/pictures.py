@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from tests.page.conftest import CHROMIUM, FLAGS, serving
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-QUESTION = "When is classical machine learning the better choice than deep learning?"
+QUESTION = "How do I choose a learning rate?"
 
 
 def main(library: Path, folder: Path) -> None:
