@@ -121,7 +121,8 @@ def auc(scores: Numbers, truth: npt.NDArray[np.bool_]) -> float:
 
 
 def best_threshold(scores: Numbers, truth: npt.NDArray[np.bool_]) -> float:
-    return max(np.unique(scores).tolist(), key=lambda t: balanced(scores, truth, t))
+    tried: list[float] = np.unique(scores).tolist()
+    return max(tried, key=lambda t: balanced(scores, truth, t))
 
 
 def dev_sets(material: Path) -> dict[str, list[Row]]:
