@@ -214,12 +214,12 @@ def test_a_follow_up_is_searched_with_what_it_points_to(guide: Assistant) -> Non
 
 @pytest.fixture(scope="module")
 def articles(tmp_path_factory: pytest.TempPathFactory) -> Assistant:
-    """The five guides that the pairs of questions were written over."""
+    """The five guides that the pairs of questions were written over; without the reranker, which takes 30 s here."""
     folder = tmp_path_factory.mktemp("articles")
     for name in ARTICLES:
         shutil.copy(ROOT / "corpus" / "guides" / f"{name}.md", folder)
     sync([folder], folder / "library")
-    return Assistant(folder / "library")
+    return Assistant(folder / "library", rerank=False)
 
 
 def place(passage: Passage) -> tuple[str, int]:
