@@ -1,21 +1,18 @@
 """Fits what turns features into chances on the `fit` half of a question set, and says how it does on the `test` half.
 
-    python -m assistant.evaluation.fit --library library --questions corpus/questions.jsonl
-    python -m assistant.evaluation.fit --proof FOLDER      the proving, on SQuAD 2.0 (corpus.jsonl and queries.jsonl)
+    python -m assistant.evaluation.fit --library library --questions corpus/questions.jsonl [--others FOLDER]
 
 Writes `assistant/calibration.json`: logistic regressions for chunks, units and the decision to answer, and the
-thresholds of that decision, once without the reranker and once with it.
+thresholds of that decision, once without the reranker and once with it. `--others` holds sets from elsewhere, each a
+folder with a `library` and its `asked.jsonl` in the form of the question set (`python -m tests.bench judge --folder`
+makes them): the decision is fitted on all of them, each with equal weight, and reported on each as if it were left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import random
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +23,8 @@ from numpy.typing import NDArray
 from assistant import retrieve
 from assistant.answer import PASSAGES
 from assistant.evaluation.score import auc, calibrated, wilson
-from assistant.facts import Source, contradiction, figures, normal
 from assistant.judge import decision_features, unit_features, weigh
 from assistant.retrieve import RERANKED, WEIGHTS, Found, Mode, Retriever, as_passage, chance, open_embedder, understand
-from ingest.chunks import split_sentences
 from ingest.library import Library
 
 if TYPE_CHECKING:
@@ -37,8 +32,9 @@ if TYPE_CHECKING:
 
 
 FILE = Path(__file__).parent.parent / "calibration.json"
-FALSE = 0.15  # of the unanswerable questions of the fit half may pass for answered; what is below is "nearest"
-COVERAGE = 0.94  # of the answerable questions of the fit half that the strict threshold answers
+ASKED = "asked.jsonl"  # beside another set's library
+FALSE = 0.03  # of the unanswerable questions of the fit half may pass for answered; elsewhere 15 % then do (NOTES.md)
+COVERAGE = 0.92  # of the answerable questions of the fit half that the strict threshold answers
 LOOSE_COVERAGE = 0.985  # the same for a model that reads the passages itself
 
 Question = Mapping[str, Any]
@@ -52,18 +48,16 @@ class Rows:
     features: list[Mapping[str, float]]
     labels: list[bool]
 
-    def matrix(self) -> NDArray[np.float64]:
-        names = list(self.features[0])
-        return np.array([[row[name] for name in names] for row in self.features])
 
-
-def fit(rows: Rows, names: Sequence[str], strength: float = 1.0) -> dict[str, float]:
-    """A logistic regression on standardised features, its weights for the raw ones."""
+def fit(sets: Sequence[Rows], names: Sequence[str], strength: float = 1.0) -> dict[str, float]:
+    """A logistic regression on standardised features, its weights for the raw ones. Each set counts the same."""
     from sklearn.linear_model import LogisticRegression
 
-    matrix = np.array([[row[name] for name in names] for row in rows.features])
+    matrix = np.array([[row[name] for name in names] for rows in sets for row in rows.features])
+    labels = [label for rows in sets for label in rows.labels]
+    shares = np.concatenate([np.full(len(rows.labels), len(labels) / len(sets) / len(rows.labels)) for rows in sets])
     mean, spread = matrix.mean(axis=0), matrix.std(axis=0) + 1e-9
-    model = LogisticRegression(C=strength, max_iter=5000).fit((matrix - mean) / spread, rows.labels)
+    model = LogisticRegression(C=strength, max_iter=5000).fit((matrix - mean) / spread, labels, shares)
     weights = model.coef_[0] / spread
     bias = float(model.intercept_[0] - (weights * mean).sum())
     return {"bias": round(bias, 5)} | {n: round(float(w), 5) for n, w in zip(names, weights, strict=True)}
@@ -82,6 +76,7 @@ class Fitting:
         if mode == "reranked":
             self.candidates = {key: self.retriever.reread(c)[0] for key, c in self.candidates.items()}
         self.unit_features: dict[str, Features] = {}
+        self.vectors: dict[str, NDArray[np.float32]] = {}  # a library's units come up with many questions
         self.spans = {q["id"]: list(self._evidence(q)) for q in questions}
 
     def half(self, split: str) -> list[Question]:
@@ -124,7 +119,7 @@ class Fitting:
         rows = Rows([], [])
         for q in questions:
             found = self.found(q)
-            columns = self.unit_features[q["id"]] = unit_features(found, self._embedder)
+            columns = self.unit_features[q["id"]] = unit_features(found, self._embed)
             pieces = [(p.document, u.start, u.end) for p in found.passages for u in p.units]
             for i, piece in enumerate(pieces):
                 rows.features.append({name: float(column[i]) for name, column in columns.items()})
@@ -139,53 +134,75 @@ class Fitting:
             rows.labels.append(q["kind"] != "none")
         return rows
 
-    @property
-    def _embedder(self) -> Any:
-        return open_embedder(self.library.meta("embedder_name"))
+    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in self.vectors]
+        embedder = open_embedder(self.library.meta("embedder_name"))
+        self.vectors |= dict(zip(new, embedder.embed(new), strict=True)) if new else {}
+        return np.array([self.vectors[text] for text in texts])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="library")
     parser.add_argument("--questions", default="corpus/questions.jsonl")
-    parser.add_argument("--proof", type=Path, metavar="FOLDER", help="SQuAD 2.0: fit the proving instead")
+    parser.add_argument("--others", type=Path, metavar="FOLDER", help="sets from elsewhere, for the decision to answer")
     args = parser.parse_args()
-    if args.proof:
-        main_proof(args.proof)
-        return
-    questions = [json.loads(line) for line in Path(args.questions).read_text("utf-8").splitlines() if line.strip()]
+    questions = _asked(Path(args.questions))
+    others = sorted(args.others.glob(f"*/{ASKED}")) if args.others else []
     modes: list[Mode] = ["plain", "reranked"] if WEIGHTS.is_file() else ["plain"]
     for mode in modes:
         print(f"\n{mode}")
-        run(Fitting(Library(args.library), questions, mode))
+        run(Fitting(Library(args.library), questions, mode), {file.parent.name: file for file in others})
 
 
-def run(fitting: Fitting) -> None:
+def _asked(file: Path) -> list[Question]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+
+
+def run(fitting: Fitting, others: Mapping[str, Path]) -> None:
     mode, learn, test = fitting.mode, fitting.half("fit"), fitting.half("test")
     names = ["fused", "reranker"] if mode == "reranked" else ["fused"]
-    _step(mode, "chunk", names, fitting.chunks(learn), fitting.chunks(test))
-    _step(mode, "unit", None, fitting.units(learn), fitting.units(test))
-    rows, held_out = fitting.decisions(learn), fitting.decisions(test)
-    model = _step(mode, "answer", None, rows, held_out, strength=0.1)
-    labels = np.array(rows.labels)
-    answerable, absent = _chances(rows, model)[labels], _chances(rows, model)[~labels]
-    thresholds = {
-        "strict": round(float(np.quantile(answerable, 1 - COVERAGE)), 4),
-        "loose": round(float(np.quantile(answerable, 1 - LOOSE_COVERAGE)), 4),
-        "sure": round(float(np.quantile(absent, 1 - FALSE)), 4),
+    _step(mode, "chunk", names, [fitting.chunks(learn)], fitting.chunks(test))
+    _step(mode, "unit", None, [fitting.units(learn)], fitting.units(test))
+    home, held_out = fitting.decisions(learn), fitting.decisions(test)
+    sets = {"home": home} | {name: elsewhere(file, mode) for name, file in others.items()}
+    model = _step(mode, "answer", None, list(sets.values()), held_out)
+    _keep(mode, "threshold", thresholds(home, model))
+    for name, rows in sets.items():
+        other = _without(sets, name)
+        _report(f"{name}, left out", rows, other, thresholds(home, other))
+    _report("test", held_out, model, thresholds(home, model))
+
+
+def elsewhere(file: Path, mode: Mode) -> Rows:
+    """The decision's features on another set; its chunks and units are weighed as they were fitted at home."""
+    fitting = Fitting(Library(file.with_name("library")), _asked(file), mode)
+    fitting.units(fitting.questions)
+    return fitting.decisions(fitting.questions)
+
+
+def _without(sets: Mapping[str, Rows], name: str) -> dict[str, float]:
+    """The decision fitted on all sets but this one; on itself where there is no other."""
+    return fit([rows for other, rows in sets.items() if other != name or len(sets) == 1], list(sets[name].features[0]))
+
+
+def thresholds(home: Rows, model: Mapping[str, float]) -> dict[str, float]:
+    """What is too unlikely to be written, and what is likely enough to be called an answer."""
+    labels, chances = np.array(home.labels), _chances(home, model)
+    return {
+        "strict": round(float(np.quantile(chances[labels], 1 - COVERAGE)), 4),
+        "loose": round(float(np.quantile(chances[labels], 1 - LOOSE_COVERAGE)), 4),
+        "sure": round(float(np.quantile(chances[~labels], 1 - FALSE)), 4),
     }
-    _keep(mode, "threshold", thresholds)
-    _report(held_out, model, thresholds["strict"])
 
 
 def _step(
-    mode: Mode, name: str, features: Sequence[str] | None, rows: Rows, held_out: Rows, strength: float = 1.0
+    mode: Mode, name: str, features: Sequence[str] | None, sets: Sequence[Rows], held_out: Rows
 ) -> dict[str, float]:
-    model = fit(rows, features or list(rows.features[0]), strength)
+    model = fit(sets, features or list(held_out.features[0]))
     _keep(mode, name, model)
-    print(
-        f"{name}: {len(rows.labels)} pairs, AUC fit {_auc(rows, model):.3f}, test {_auc(held_out, model):.3f}, {model}"
-    )
+    pairs = sum(len(rows.labels) for rows in sets)
+    print(f"{name}: {pairs} pairs, AUC fit {_auc(sets[0], model):.3f}, test {_auc(held_out, model):.3f}, {model}")
     _reliability(_chances(held_out, model), np.array(held_out.labels))
     return model
 
@@ -213,158 +230,17 @@ def _reliability(chances: NDArray[np.float64], labels: NDArray[np.bool_]) -> Non
         print(f"    said {band.score:.2f}, came true {band.share:.2f} ({band.n})")
 
 
-def _report(rows: Rows, model: Mapping[str, float], threshold: float) -> None:
+def _report(name: str, rows: Rows, model: Mapping[str, float], known: Mapping[str, float]) -> None:
+    """The shares that are called an answer, and those that are that or the nearest."""
     chances, answerable = _chances(rows, model), np.array(rows.labels)
-    answered = chances >= threshold
-    for what, these in (("answerable questions answered", answerable), ("false answers", ~answerable)):
-        low, high = wilson(int((answered & these).sum()), int(these.sum()))
-        counts = f"{(answered & these).sum()} of {these.sum()} = {answered[these].mean():.1%}"
-        print(f"test, {what}: {counts} [{low:.1%}, {high:.1%}]")
+    print(f"{name}: AUC {auc(chances[answerable], chances[~answerable]).value:.3f}")
+    for threshold, shown in (("sure", "called an answer"), ("strict", "that or the nearest")):
+        for what, these in (("answerable", answerable), ("unanswerable", ~answerable)):
+            count = int((chances[these] >= known[threshold]).sum())
+            low, high = wilson(count, int(these.sum()))
+            print(f"    {shown}, {what}: {count} of {these.sum()} = {count / these.sum():.1%} [{low:.1%}, {high:.1%}]")
     at = np.quantile(chances[answerable], 0.1)
-    print(f"test, false answers where exactly 90 % are answered: {(chances[~answerable] >= at).mean():.1%}")
-
-
-# Chooses `ENOUGH` of `assistant/footnotes.py` and says how good the proving is, on SQuAD 2.0 in retrieval form.
-#
-# A question and its answer are put together as a statement in other words than the source's: true of the sentence that
-# holds the answer, not of the next best sentence of the paragraph. The threshold is chosen on half of the titles by
-# the difference of the two rates of support, and reported on the other half. Then sentences of the source itself are
-# changed in one place, to see whether the change is noticed; unchanged, with the short way for quotes shut, none
-# should be.
-
-_ASKED = re.compile(
-    r"\b(?:how (?:many|much|long|old|often|far)|what (?:kind|type|sort)s? of|(?:what|which) (?:is|are|was|were)"
-    r"|who|whom|whose|when|where|why|how|what|which)\b",
-    re.IGNORECASE,
-)
-THRESHOLDS = tuple(step / 20 for step in range(6, 18))
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A statement beside a source, true of it or not."""
-
-    title: str
-    statement: str
-    source: str
-    true: bool
-
-    @property
-    def coverage(self) -> float:
-        """Of the words; -1 where something else already speaks against it."""
-        said, source = normal(self.statement), Source.of([self.source], [self.title])
-        return -1.0 if source.lacks(said) or contradiction(said, source) else source.coverage(said)
-
-
-def pairs(folder: Path) -> Iterator[Pair]:
-    corpus = {row["id"]: row for row in _rows(folder / "corpus.jsonl")}
-    for query in _rows(folder / "queries.jsonl"):
-        asked = _ASKED.search(query["text"])
-        if not query["answerable"] or not asked:
-            continue
-        passage, answers = corpus[query["gold_passage"]], query["answers"]
-        question = query["text"].rstrip("? ")
-        statement = f"{question[: asked.start()]}{answers[0]}{question[asked.end() :]}."
-        sentences = [passage["text"][start:end] for start, end in split_sentences(passage["text"])]
-        close = sorted(sentences, key=lambda s: -Source.of([s]).coverage(normal(question)))
-        holding = [sentence for sentence in close if any(answer in sentence for answer in answers)]
-        others = [sentence for sentence in close if sentence not in holding]
-        yield from (Pair(passage["title"], statement, sentence, True) for sentence in holding[:1])
-        yield from (Pair(passage["title"], statement, sentence, False) for sentence in others[:1])
-
-
-def is_for_fitting(title: str) -> bool:
-    return hashlib.sha256(title.encode()).digest()[0] % 2 == 0
-
-
-def rates(scored: Sequence[tuple[Pair, float]], threshold: float) -> tuple[float, float]:
-    """The shares of true and of false statements that come out as supported."""
-    both = ([c for pair, c in scored if pair.true], [c for pair, c in scored if not pair.true])
-    true, false = (sum(c >= threshold for c in part) / max(1, len(part)) for part in both)
-    return true, false
-
-
-def fit_proof(scored: Sequence[tuple[Pair, float]]) -> float:
-    """The threshold at which the two rates differ most."""
-
-    def gain(threshold: float) -> float:
-        true, false = rates(scored, threshold)
-        return true - false
-
-    return max(THRESHOLDS, key=gain)
-
-
-def _raise_figure(text: str, chance: random.Random) -> str:
-    found = [f for f in figures(text) if text[f.start : f.end].isdigit()]
-    if not found:
-        return text
-    figure = chance.choice(found)
-    return f"{text[: figure.start]}{int(text[figure.start : figure.end]) + chance.randint(1, 9)}{text[figure.end :]}"
-
-
-def _swap_figures(text: str, chance: random.Random) -> str:
-    found = [f for f in figures(text) if text[f.start : f.end].strip("%").isdigit()]
-    alike = [(a, b) for a in found for b in found if a.end < b.start and a.kind == b.kind and a.value != b.value]
-    if not alike:
-        return text
-    a, b = chance.choice(alike)
-    return f"{text[: a.start]}{text[b.start : b.end]}{text[a.end : b.start]}{text[a.start : a.end]}{text[b.end :]}"
-
-
-def _deny(text: str, chance: random.Random) -> str:
-    verbs = list(re.finditer(r"\b(?:is|are|was|were|can|will|should|must)\b(?! not)", text))
-    at = chance.choice(verbs).end() if verbs else None
-    return f"{text[:at]} not{text[at:]}" if at else text
-
-
-def _affirm(text: str, _: random.Random) -> str:
-    return re.sub(r"\b(is|are|was|were|can|will|should|must|does|do|did) ?not\b", r"\1", text, count=1)
-
-
-def _rename(text: str, chance: random.Random) -> str:
-    names = list(re.finditer(r"(?<=[a-z,] )[A-Z][a-z]{3,}", text))
-    match = chance.choice(names) if names else None
-    return f"{text[: match.start()]}Quexford{text[match.end() :]}" if match else text
-
-
-CHANGES: dict[str, Callable[[str, random.Random], str]] = {
-    "nothing": lambda text, _: f"{text} ",
-    "a figure raised": _raise_figure,
-    "two figures swapped": _swap_figures,
-    "a “not” put in": _deny,
-    "a “not” left out": _affirm,
-    "a name replaced": _rename,
-}
-
-
-def noticed(texts: Sequence[str], change: str) -> tuple[int, int]:
-    """How many changed sentences are not supported by their original, of how many that could be changed."""
-    chance = random.Random(7)
-    changed = [(text, CHANGES[change](text, chance)) for text in texts]
-    changed = [(text, other) for text, other in changed if other != text]
-    found = sum(Pair("", other, text, False).coverage < 0 for text, other in changed)
-    return found, len(changed)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
-
-
-def main_proof(folder: Path) -> None:
-    scored = [(pair, pair.coverage) for pair in pairs(folder)]
-    fitting = [item for item in scored if is_for_fitting(item[0].title)]
-    testing = [item for item in scored if not is_for_fitting(item[0].title)]
-    best = fit_proof(fitting)
-    out = [f"threshold {best} from {len(fitting)} statements; on the {len(testing)} others:"]
-    for threshold in THRESHOLDS:
-        true, false = rates(testing, threshold)
-        out.append(f"{threshold:5.2f}  supported if true {true:.3f}  if false {false:.3f}")
-    sentences = list(dict.fromkeys(pair.source for pair, _ in testing))
-    for change in CHANGES:
-        found, count = noticed(sentences, change)
-        out.append(f"{change}: noticed {found} of {count} ({found / max(1, count):.1%})")
-    sys.stdout.write("\n".join(out) + "\n")
+    print(f"    false answers where exactly 90 % are answered: {(chances[~answerable] >= at).mean():.1%}")
 
 
 if __name__ == "__main__":

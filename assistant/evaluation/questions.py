@@ -346,9 +346,10 @@ class Logged:
     status: str
     model: str
     sentences: int
-    unsupported: int
+    unsupported: int  # sentences, those in doubt not among them
     confidence: float
     seconds: float
+    doubted: int = 0  # sentences
 
 
 def log_answer(file: Path, answer: Answer) -> None:
@@ -359,7 +360,8 @@ def log_answer(file: Path, answer: Answer) -> None:
         status=answer.status,
         model=answer.model,
         sentences=len(answer.sentences),
-        unsupported=sum(not sentence.supported for sentence in answer.sentences),
+        unsupported=sum(sentence.outcome == "not supported" for sentence in answer.sentences),
+        doubted=sum(sentence.doubted for sentence in answer.sentences),
         confidence=max((passage.score for passage in answer.passages), default=0.0),
         seconds=float(answer.seconds.get("total", 0.0)),
     )

@@ -190,6 +190,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("facts_in_text", "Facts in its text without quotes, mean share", "answers"),
     Metric("conflicts_shown", "Conflicts shown with all their figures", "answers"),
     Metric("sentences_supported", "Sentences supported", "answers"),
+    Metric("sentences_doubted", "Sentences in doubt", "answers", -1),
     Metric("footnote_precision", "Footnotes on the evidence", "answers"),
     Metric("footnote_recall", "Evidence that has a footnote", "answers"),
     Metric("footnotes", "Footnotes written, number in all", "answers", 0, "number"),
@@ -364,6 +365,7 @@ def _answer(prediction: Prediction, answer: Answer) -> dict[str, float]:
         found |= {"footnotes": float(prediction.cited), "invalid_footnotes": float(prediction.invalid)}
     if prediction.shown:
         found["sentences_supported"] = _share([sentence.supported for sentence in answer.sentences])
+        found["sentences_doubted"] = _share([sentence.doubted for sentence in answer.sentences])
         found["sentences"] = float(len(answer.sentences))
         found["words"] = float(len(text.split()))
     return found

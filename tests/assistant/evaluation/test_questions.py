@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from assistant.evaluation.questions import (
     write,
 )
 from assistant.evaluation.run import drift
+from assistant.records import Sentence
 from ingest.errors import FootnoteError
 from ingest.sync import sync
 from tests.assistant.evaluation.making import answer, note, passage
@@ -265,6 +266,13 @@ def test_an_answer_is_logged_with_what_the_report_needs_and_for_its_owner_only(t
     )  # fmt: skip
     assert (second.status, second.confidence) == ("not_in_guides", 0.0)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_sentence_in_doubt_is_logged_apart_from_one_without_support(tmp_path: Path) -> None:
+    sentences = (Sentence("a", False, doubted=True), Sentence("b", False))
+    log_answer(tmp_path / "log", replace(answer(), sentences=sentences))
+    (logged,) = read_log(tmp_path / "log")
+    assert (logged.unsupported, logged.doubted) == (1, 1)
 
 
 def test_a_log_is_reported_month_by_month(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

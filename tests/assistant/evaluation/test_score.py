@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from assistant.evaluation.score import (
     score,
     wilson,
 )
+from assistant.records import Sentence
 from tests.assistant.evaluation.making import answer, evidence, many, note, passage, predicted, refused
 from tests.conftest import ROOT
 from tests.fakes import BagOfWords
@@ -251,6 +252,12 @@ def test_support_length_time_and_price_are_taken_from_the_answer() -> None:
     assert (found["sentences"], found["words"], found["sentences_supported"]) == (2, 4, 0)
     assert (found["total"], found["first_word"], found["dollars"], found["invalid_footnotes"]) == (1.5, 0.5, 0.25, 2)
     assert found["tokens_per_second"] == 9
+
+
+def test_sentences_in_doubt_are_counted_apart_from_supported_ones() -> None:
+    sentences = (Sentence("a", True), Sentence("b", False, doubted=True), Sentence("c", False), Sentence("d", False))
+    found = measure(predicted(FACT, replace(answer(), sentences=sentences)))
+    assert (found["sentences_supported"], found["sentences_doubted"]) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,30 @@
+"""The judge that reads a sentence and the words it cites."""
+
 from __future__ import annotations
 
-import gzip
 import json
 from itertools import chain
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.embed import read_safetensors
+from assistant.support import DOUBTED, SENTENCE_TOKENS, SUPPORTED, Support, in_parts, open_support, outcome, windows
 from ingest.errors import FootnoteError
 from tests.bench.support.bench import PAIRS as FILE
-from tests.bench.support.rows import HELD_OUT, TRAINED, Row, learned_from, of_tests, one_pass
-from tests.bench.support.serve import DOUBTED, SUPPORTED, WEIGHTS, Support, outcome, windows
-from tests.bench.support.train import Run, Settings, batches
 
-WHERE = f"{WEIGHTS.parent.name}/{WEIGHTS.name}"
-needs_weights = pytest.mark.skipif(
-    not WEIGHTS.is_file(), reason=f"no trained judge in tests/bench/{WHERE}: tests/bench/support/train.py makes one"
-)
 PAIRS = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
-LEARNING = Settings(rows_a_step=6)
-ROWS = [Row(f"Unit {i} is {'off' if i % 2 else 'on'}.", f"# Units\nUnit {i} is on.", i % 2 == 0) for i in range(24)]
 
 token_lists = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), max_size=8)
 
 
 @pytest.fixture(scope="module")
 def support() -> Support:
-    return Support()
+    return open_support()
 
 
-@needs_weights
 def test_a_unit_supports_itself_and_an_unrelated_one_does_not(support: Support) -> None:
     units = [pair["evidence"].splitlines()[-1] for pair in PAIRS[:60:6]]
     themselves = support.chances([(unit, unit) for unit in units])
@@ -43,14 +33,12 @@ def test_a_unit_supports_itself_and_an_unrelated_one_does_not(support: Support) 
     assert np.mean([chance < SUPPORTED for chance in others]) >= 0.9
 
 
-@needs_weights
 def test_an_honest_rewording_is_likelier_than_a_contradicting_change(support: Support) -> None:
     honest = np.array(support.chances([(pair["honest"], pair["evidence"]) for pair in PAIRS]))
     changed = np.array(support.chances([(pair["changed"], pair["evidence"]) for pair in PAIRS]))
     assert np.mean(honest > changed) >= 0.6
 
 
-@needs_weights
 @settings(max_examples=20, deadline=None)
 @given(st.permutations(range(6)), st.integers(1, 6))
 def test_a_chance_does_not_depend_on_the_company(support: Support, order: list[int], count: int) -> None:
@@ -58,7 +46,6 @@ def test_a_chance_does_not_depend_on_the_company(support: Support, order: list[i
     assert support.chances(pairs) == [support.chances([pair])[0] for pair in pairs]
 
 
-@needs_weights
 def test_evidence_of_many_windows_is_read_to_its_end(support: Support) -> None:
     units = [pair["evidence"].splitlines()[-1] for pair in PAIRS]
     beside_the_point = "\n".join(units[20:45])
@@ -67,14 +54,28 @@ def test_evidence_of_many_windows_is_read_to_its_end(support: Support) -> None:
     assert np.mean(np.array(support.chances(within)) > without) >= 0.5
 
 
-@needs_weights
+def test_what_a_long_sentence_says_at_its_end_is_read_too(support: Support) -> None:
+    units, others = ([pair["evidence"].splitlines()[-1] for pair in PAIRS[at:60:6]] for at in (0, 3))
+    long, longer = "; ".join(units[:6]), "; ".join(units[:6] + others[:6])
+    honest, false = support.chances([(long, "\n".join(units)), (longer, "\n".join(units))])
+    assert false < honest - 0.15
+
+
+@given(st.lists(st.integers(1, 9), max_size=500))
+def test_the_parts_of_a_sentence_hold_every_token_and_none_is_a_crumb(said: list[int]) -> None:
+    parts = in_parts(said)
+    assert list(chain.from_iterable(parts)) == said
+    assert all(len(part) <= SENTENCE_TOKENS for part in parts)
+    assert len(parts) == 1 or min(map(len, parts)) > SENTENCE_TOKENS / 3
+
+
 def test_nothing_asked_or_nothing_cited_is_no_error(support: Support) -> None:
     assert support.chances([]) == []
     assert all(0 <= chance <= 1 for chance in support.chances([("", ""), ("A claim.", ""), ("A claim.", "# Heading")]))
 
 
 def test_missing_weights_are_one_line_with_their_place(tmp_path: Path) -> None:
-    with pytest.raises(FootnoteError, match="Make them"):
+    with pytest.raises(FootnoteError, match="Fetch them: git checkout"):
         Support(tmp_path / "nowhere.onnx")
 
 
@@ -91,47 +92,3 @@ def test_windows_fit_and_hold_every_token_in_order(above: list[list[int]], units
     assert all(len(window) <= room and window[: len(top)] == top for window in read)
     below = chain.from_iterable(window[len(top) :] for window in read)
     assert all(token in below for token in chain.from_iterable(units)), "a token is left out, or they changed places"
-
-
-def learn(out: Path, until: int) -> None:
-    run = Run(out, LEARNING)
-    for place, batch in enumerate(batches({"help": ROWS}, LEARNING)):
-        if place == until:
-            break
-        if place >= run.step:
-            run.learn(batch, run.step / 4)
-    run.keep()
-
-
-@pytest.mark.slow
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    learn(tmp_path / "whole", 4)
-    for until in (1, 3, 4):
-        learn(tmp_path / "stopped", until)
-    whole, stopped = (read_safetensors(tmp_path / run / "weights.safetensors") for run in ("whole", "stopped"))
-    assert all(np.array_equal(whole[name], stopped[name]) for name in whole)
-
-
-def test_no_set_without_a_stated_licence_is_learned_from_and_none_that_chooses() -> None:
-    assert not set(TRAINED) & set(HELD_OUT)
-
-
-def test_rows_of_the_tests_and_rows_without_a_licence_are_left_out(tmp_path: Path) -> None:
-    one = {"claim": "A fox is an animal.", "evidence": "Foxes are animals.", "label": "supported", "detail": ""}
-    one |= {"split": "train", "license": "MIT"}
-    rows = [one, one | {"claim": "a fox is an ANIMAL"}, one | {"claim": "A fox is red fur."}]
-    rows += [one | {"license": "unstated", "claim": "A cat is an animal."}, one | {"split": "dev", "claim": "Dev."}]
-    for name in (*TRAINED, "tests/asked"):
-        path = tmp_path / f"{name}.jsonl.gz"
-        path.parent.mkdir(exist_ok=True)
-        kept = [one | {"evidence": ""}] if name.startswith("tests") else rows
-        path.write_bytes(gzip.compress("\n".join(map(json.dumps, kept)).encode()))
-    found = learned_from(tmp_path, of_tests(tmp_path / "tests"))
-    assert {tuple(row.sentence for row in own) for own in found.values()} == {("A fox is red fur.",)}
-
-
-def test_a_pass_reads_each_set_as_often_as_it_should_and_another_part_each_time() -> None:
-    sets = {name: [Row(f"{name} {i}", "", True, source=name) for i in range(100)] for name in TRAINED}
-    first, second = one_pass(sets, Random(0)), one_pass(sets, Random(1))
-    assert all(abs(sum(row.source == name for row in first) - 100 * times) <= 1 for name, times in TRAINED.items())
-    assert {row.sentence for row in first} != {row.sentence for row in second}
