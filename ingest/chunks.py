@@ -10,13 +10,14 @@ import hashlib
 import itertools
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ingest.documents import Document
-from ingest.readers import Block
+from ingest.readers import Block, pages_of
 
 # Where sentences begin and end, by offsets. Decimals, abbreviations, initials and file names do not end a sentence.
 
@@ -246,7 +247,9 @@ class Packer:
         return header, tokens
 
 
-__all__ = ["Chunk", "CountTokens", "Unit", "UnitKind", "beside", "chunk"]
+__all__ = ["Chunk", "CountTokens", "Pages", "Unit", "UnitKind", "beside", "chunk", "page_at"]
+
+Pages = tuple[tuple[int, int], ...]  # (offset, page), in the order of the text, which is not always that of the pages
 
 MOST_TOKENS = 220  # the model cuts at 256 in silence; title, section and header are counted in, its two marks are not
 TINY_TOKENS = 45  # sections shorter than this join their neighbours
@@ -270,7 +273,7 @@ class Chunk:
     kind: str  # the kind of block that most of it is made of
     units: tuple[Unit, ...]
     header: str = ""  # the header row of the table that the chunk's rows belong to
-    page: int | None = None
+    pages: Pages = ()  # from which offset on it stands on which page, where the file has pages
     named: bool = False  # the title is only the file's name
 
     @property
@@ -322,12 +325,14 @@ def chunk(document: Document, count_tokens: CountTokens) -> list[Chunk]:
     # A model may know no character of a text and count nothing: it counts one, so that what holds it has an end.
     tokens = {unit: max(1, counted) for unit, counted in zip(spans, count_tokens(texts), strict=True)}
     chunks: list[tuple[Chunk, bool]] = []
+    pages = tuple(pages_of(document.blocks))
     for path, blocks in _joined(sections, lambda block: sum(tokens[u] for u in units[id(block)])):
         section = " > ".join(path)
         room = MOST_TOKENS - count_tokens([beside(document.title, section, "")])[0]
         packer = Packer(document.text, room, count_tokens)
         pieces = [piece for block in blocks for piece in packer.pieces(block, units[id(block)], tokens)]
-        chunks += [(_chunk(document, section, run), _is_beside(run, section)) for run in packer.packed(pieces)]
+        made = ((_chunk(document, section, run, pages), run) for run in packer.packed(pieces))
+        chunks += [(found, _is_beside(run, section)) for found, run in made]
     return [c for c, bare in chunks if not bare] or [c for c, _ in chunks]
 
 
@@ -392,7 +397,7 @@ def _merged(sections: Sequence[Section]) -> Section:
     return sections[0][0][:-1], [block for _, blocks in sections for block in blocks]
 
 
-def _chunk(document: Document, section: str, run: Sequence[Piece]) -> Chunk:
+def _chunk(document: Document, section: str, run: Sequence[Piece], pages: Pages) -> Chunk:
     # The heading that opens a section stands in `section`; a question belongs to its answer and stays.
     opening = [p for p in run if p.block is run[0].block]
     body = run[len(opening) :] if _is_beside(opening, section) and len(run) > len(opening) else run
@@ -412,9 +417,19 @@ def _chunk(document: Document, section: str, run: Sequence[Piece]) -> Chunk:
         kind=by_kind.most_common(1)[0][0],
         units=tuple(p.unit for p in body),
         header=next((p.header for p in body if p.block.kind == "table"), ""),
-        page=first.block.page,
+        pages=_within(pages, start, end),
         named=document.named,
     )
+
+
+def _within(pages: Pages, start: int, end: int) -> Pages:
+    first = max(0, bisect_right(pages, start, key=lambda run: run[0]) - 1)
+    return pages[first : bisect_left(pages, end, key=lambda run: run[0])]
+
+
+def page_at(pages: Pages, start: int) -> int | None:
+    """The page on which the character at this offset stands."""
+    return next((page for begins, page in reversed(pages) if begins <= start), None)
 
 
 def _is_beside(run: Sequence[Piece], section: str) -> bool:

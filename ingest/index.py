@@ -46,12 +46,22 @@ def is_server(home: str) -> bool:
     return home.startswith(("http://", "https://"))
 
 
+def is_there(home: str, serial: int) -> bool:
+    """Whether it looks as if it were, without asking Chroma; a server has to be asked."""
+    return is_server(home) or _file(home, serial).is_file()
+
+
+def _file(home: str, serial: int) -> Path:
+    return Path(home) / f"{_OURS}-{serial}" / "chroma.sqlite3"
+
+
 class VectorIndex:
     """One collection: ids and vectors in, nearest ids out. `home` is a folder, or the URL of a server."""
 
     def __init__(self, home: str, library_id: str, serial: int, *, create: bool = False) -> None:
         self._server = home if is_server(home) else ""
-        self._folder = Path(home) / f"{_OURS}-{serial}"
+        self._file = _file(home, serial)
+        self._folder = self._file.parent
         self._prefix = f"{_OURS}-{library_id}-"
         self.name = f"{self._prefix}{serial}"
         self._spelling = ""
@@ -123,7 +133,7 @@ class VectorIndex:
             raise IndexTrouble("cannot be used (its folder is a link, which may lead out of the library)")
         if create:
             shutil.rmtree(self._folder, ignore_errors=True)  # left over from a rebuilding that was killed
-        elif not (self._folder / "chroma.sqlite3").is_file():
+        elif not self._file.is_file():
             raise IndexTrouble("is missing")
 
     def _create(self) -> Any:

@@ -13,17 +13,19 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 import numpy as np
 
-from ingest.chunks import Chunk, unpack_units
+from ingest.chunks import Chunk, Pages, unpack_units
 from ingest.errors import LibraryError
-from ingest.index import BATCH, IndexOutOfReach, IndexTrouble, VectorIndex, is_server
+from ingest.index import BATCH, IndexOutOfReach, IndexTrouble, VectorIndex, is_server, is_there
+from ingest.readers import Block
+from ingest.sources.places import link
 from ingest.words import is_slip
 
 if TYPE_CHECKING:
@@ -61,6 +63,17 @@ CREATE TABLE run (id INTEGER PRIMARY KEY, started REAL, finished REAL, summary T
 CREATE VIRTUAL TABLE words USING fts5 (text, beside, tokenize="ascii tokenchars '_'");
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
 """
+# What libraries made before there were fetched sources get when they are next written to; till then they have none.
+_SOURCES = """
+CREATE TABLE IF NOT EXISTS source (root TEXT PRIMARY KEY, about TEXT NOT NULL, checked REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fetched (
+  root TEXT, file TEXT, asked TEXT NOT NULL, address TEXT NOT NULL, at REAL NOT NULL, sha256 TEXT NOT NULL,
+  etag TEXT NOT NULL, modified TEXT NOT NULL, PRIMARY KEY (root, file)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS origin (document INTEGER PRIMARY KEY, address TEXT NOT NULL, at REAL NOT NULL);
+"""
+
+# The blocks of each document. Libraries made before there were any have none until something is written to them.
+LAYOUT = "CREATE TABLE IF NOT EXISTS layout (document INTEGER PRIMARY KEY, blocks TEXT NOT NULL)"
 
 
 def create(place: Path) -> None:
@@ -71,7 +84,7 @@ def create(place: Path) -> None:
         db.execute("PRAGMA journal_mode = WAL")  # it stays with the file: readers go on while somebody writes
         db.execute("BEGIN IMMEDIATE")  # of two that create at once, one waits here and then finds it made
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            for statement in filter(str.strip, _SCHEMA.split(";\n")):
+            for statement in filter(str.strip, [*_SCHEMA.split(";\n"), LAYOUT]):
                 db.execute(statement)
             start = {
                 "format": FORMAT,
@@ -81,6 +94,8 @@ def create(place: Path) -> None:
                 "index_clean": 1,
             }
             db.executemany("INSERT INTO meta VALUES (?, ?)", [(key, str(value)) for key, value in start.items()])
+        for statement in filter(str.strip, _SOURCES.split(";\n")):
+            db.execute(statement)
         db.execute("COMMIT")
         db.close()
     except (OSError, sqlite3.Error) as error:
@@ -178,11 +193,27 @@ class Failure:
     mtime_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that was fetched, as it came: from where, when, and what its server said of it."""
+
+    root: str
+    file: str
+    asked: str  # what is asked for to have it again
+    address: str  # what is shown; of a repository with the commit
+    at: float
+    sha256: str
+    etag: str = ""
+    modified: str = ""
+
+
 class Library:
     """A library opened for reading; `Writing` in `ingest/writing.py` changes it. Safe to use from several threads.
 
     `troubled` is told, from inside a search, that the vector index is in disorder, and why; the search compares the
-    vectors themselves and does not wait. `mend_beside` of `ingest/writing.py` brings the index in order.
+    vectors themselves and does not wait. `mend_beside` of `ingest/writing.py` brings the index in order. `brief` says
+    that a question or two will be asked: comparing the vectors of a library that is not large takes less than Chroma
+    takes to be imported.
     """
 
     def __init__(
@@ -190,11 +221,14 @@ class Library:
         place: str | Path,
         notify: Callable[[str], None] = lambda line: None,
         troubled: Callable[[Library, str], None] = lambda library, reason: None,
+        *,
+        brief: bool = False,
     ) -> None:
         self.place = Path(place)
-        self.notify, self.troubled = notify, troubled
+        self.notify, self.troubled, self.brief = notify, troubled, brief
         self._local = threading.local()
         self._count = (-1, 0)
+        self._chunks = Kept[Chunk]()
         self._fulltext = FullText(self)
         self._nearest = Nearest(self)
         if not (self.place / FILE).is_file():
@@ -236,6 +270,11 @@ class Library:
         return int(self.meta("generation", "0"))
 
     @property
+    def state(self) -> str:
+        """Another one after every change, and for a library that was made anew in the same place."""
+        return f"{self.meta('id')}:{self.generation}"
+
+    @property
     def index_home(self) -> str:
         """Where the vector index lives: on the Chroma server that the library names, else in its own folder."""
         chroma = self.meta("chroma")
@@ -261,6 +300,13 @@ class Library:
         hint = f"did you mean {near[0]}?" if near else "`footnote status` lists what is there"
         raise LibraryError(f"no document {path!r} in {self.place}: {hint}")
 
+    def blocks(self, path: str) -> tuple[Block, ...]:
+        """What a document's text is made of, in order; nothing where an earlier Footnote has read it."""
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'layout'"):
+            return ()
+        rows = self.rows("SELECT blocks FROM layout JOIN document ON document.id = document WHERE path = ?", path)
+        return unpack_blocks(rows[0][0]) if rows else ()
+
     def paths(self, documents: Iterable[str] = ()) -> list[str]:
         """Of these documents: by path or glob pattern; a folder means what is in it; nothing means all."""
         where, values = _these(documents)
@@ -277,6 +323,46 @@ class Library:
     def excluded(self) -> list[str]:
         """Files that were taken out of the library and stay out until they are given by name."""
         return [row[0] for row in self.rows("SELECT file FROM excluded ORDER BY file")]
+
+    # What was fetched
+
+    def sources(self) -> dict[str, tuple[str, float]]:
+        """The roots that are fetched: what each is, as JSON, and when it was last looked at."""
+        query = "SELECT root, about, checked FROM source ORDER BY root"
+        return {root: (about, checked) for root, about, checked in self._of_sources(query)}
+
+    def fetched(self, root: str) -> list[Fetched]:
+        query = (
+            "SELECT root, file, asked, address, at, sha256, etag, modified FROM fetched WHERE root = ? ORDER BY file"
+        )
+        return [Fetched(*row) for row in self._of_sources(query, root)]
+
+    def origins(self, paths: Iterable[str]) -> dict[str, tuple[str, float]]:
+        """Where these documents were fetched from, and when; those that were not are left out."""
+        query = (
+            "SELECT path, address, at FROM origin JOIN document ON document.id = origin.document"
+            f" WHERE path IN {_GIVEN}"
+        )
+        return {path: (address, at) for path, address, at in self._of_sources(query, json.dumps(list(paths)))}
+
+    def address(self, document: str, start: int, end: int) -> str:
+        """Where on the web or in a repository these characters stand; nothing for a document that was not fetched."""
+        origin = self.origins([document]).get(document)
+        if not origin:
+            return ""
+        query = (
+            "SELECT root, file, sha256, substr(text, ? + 1, ?), (SELECT page FROM chunk WHERE chunk.document ="
+            ' document.id AND start <= ? AND "end" > ?) FROM document WHERE path = ?'
+        )
+        ((root, file, sha256, quoted, page),) = self.rows(query, start, end - start, start, start, document)
+        return link(origin[0], quoted, start, Path(root) / file, sha256, page)
+
+    def _of_sources(self, query: str, *values: object) -> list[Any]:
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'origin'"):
+            return []
+        return self.rows(query, *values)
+
+    # What is said in them
 
     def long_forms(self) -> dict[str, list[str]]:
         """What the documents say that abbreviations stand for, the most usual first."""
@@ -297,13 +383,22 @@ class Library:
 
     def chunks(self, ids: Sequence[int]) -> dict[int, Chunk]:
         """The chunks among these that are there, by id. A document's chunks have consecutive ids, in order."""
+        with self.reading():
+            return self._chunks.of(self.state, ids, self._read)
+
+    def _read(self, ids: Sequence[int]) -> dict[int, Chunk]:
         rows = self.rows(
-            'SELECT chunk.id, path, title, section, start, "end", substr(text, start + 1, "end" - start), kind, units,'
-            " header, page, named FROM chunk JOIN document ON document.id = chunk.document"
-            f" WHERE chunk.id IN {_GIVEN}",
-            json.dumps(list(ids)),
+            'SELECT chunk.id, document.id, path, title, section, start, "end", kind, units, header, page, named'
+            f" FROM chunk JOIN document ON document.id = chunk.document WHERE chunk.id IN {_GIVEN}",
+            json.dumps(ids),
         )
-        return {i: Chunk(*(*row[:7], unpack_units(row[7]), *row[8:10], bool(row[10]))) for i, *row in rows}
+        texts = self._texts({row[1] for row in rows})
+        return {i: _chunk(texts[document], *row) for i, document, *row in rows}
+
+    def _texts(self, documents: Collection[int]) -> dict[int, str]:
+        """Whole, as SQLite would go through a text from its beginning for each chunk that is cut out of it."""
+        query = f"SELECT id, text FROM document WHERE id IN {_GIVEN}"
+        return dict(self.rows(query, json.dumps(list(documents))))
 
     def select(self, documents: Iterable[str] = (), kinds: Iterable[str] = ()) -> list[int]:
         """Ids of the chunks of these documents (by path or glob pattern; a folder means what is in it) and kinds."""
@@ -322,7 +417,8 @@ class Library:
 
     def words(self, ids: Sequence[int]) -> list[Words]:
         """The terms of these chunks, in the order of their ids."""
-        return self._fulltext.words(ids)
+        with self.reading():
+            return self._fulltext.words(ids)
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """In how many chunks each term stands."""
@@ -371,6 +467,48 @@ class Library:
             return self.db.execute(query, values).fetchall()
 
 
+def pack_blocks(blocks: Iterable[Block]) -> str:
+    return json.dumps([astuple(block) for block in blocks], separators=(",", ":"))
+
+
+def unpack_blocks(packed: str) -> tuple[Block, ...]:
+    return tuple(Block(*(*values, tuple(map(tuple, turns)))) for *values, turns in json.loads(packed))
+
+
+def unpack_pages(start: int, packed: str | int | None) -> Pages:
+    """Earlier libraries hold the page on which a chunk begins."""
+    if isinstance(packed, str):
+        return tuple((offset, page) for offset, page in json.loads(packed))
+    return ((start, packed),) if packed else ()
+
+
+def _chunk(text: str, path: str, title: str, section: str, start: int, end: int, *rest: Any) -> Chunk:
+    kind, units, header, page, named = rest
+    own, pages = text[start:end], unpack_pages(start, page)
+    return Chunk(path, title, section, start, end, own, kind, unpack_units(units), header, pages, bool(named))
+
+
+T = TypeVar("T")
+KEPT = 1000  # chunks, and sets of their words, of the latest searches
+
+
+class Kept(Generic[T]):
+    """What was read of chunks, which stays true for as long as nothing is published: `state` of the library."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, dict[int, T]] = (None, {})
+
+    def of(self, state: object, ids: Sequence[int], read: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
+        known, kept = self._kept
+        kept = kept if known == state else {}
+        if missing := [i for i in ids if i not in kept]:
+            fresh = read(missing)
+            both = kept | fresh
+            self._kept = (state, both if len(both) <= KEPT else fresh if len(fresh) <= KEPT else {})
+            kept = both
+        return {i: kept[i] for i in ids if i in kept}
+
+
 @contextlib.contextmanager
 def _readable(place: Path) -> Iterator[None]:
     try:
@@ -408,10 +546,10 @@ BESIDE = 0.6  # what a match in title, section or table header counts, against o
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The terms of one chunk: of its text, and of what stands beside it."""
+    """The terms of one chunk: of its text, and of that and what stands beside it."""
 
-    text: Sequence[str]
-    beside: Sequence[str]
+    text: frozenset[str]
+    anywhere: frozenset[str]
 
 
 class FullText:
@@ -420,6 +558,7 @@ class FullText:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._frequencies: tuple[int, dict[str, int]] = (-1, {})
+        self._words = Kept[Words]()
 
     def match(self, terms: Sequence[str], n: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
         chosen = self._affordable(terms)
@@ -435,11 +574,12 @@ class FullText:
         )
 
     def words(self, ids: Sequence[int]) -> list[Words]:
-        rows = self.library.rows(
-            "SELECT text, beside FROM words WHERE rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid",
-            json.dumps(list(ids)),
-        )
-        return [Words(text.split(), beside.split()) for text, beside in rows]
+        return [words for _, words in sorted(self._words.of(self.library.state, ids, self._read).items())]
+
+    def _read(self, ids: Sequence[int]) -> dict[int, Words]:
+        query = f"SELECT rowid, text, beside FROM words WHERE rowid IN {_GIVEN}"
+        rows = ((i, frozenset(text.split()), beside) for i, text, beside in self.library.rows(query, json.dumps(ids)))
+        return {i: Words(text, text.union(beside.split())) for i, text, beside in rows}
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         generation, cached = self.library.generation, self._frequencies
@@ -479,6 +619,9 @@ class FullText:
 
 # The vectors that the library keeps, and the nearest among them: by Chroma where it can be trusted, else exactly.
 
+# Vectors that are compared one and all. That takes no longer than asking Chroma, which finds nearly the same, and not
+# the same whenever it is opened anew. They are read while Chroma would be imported.
+FEW = 20_000
 MOST_BY_INDEX = 150  # neighbours; Chroma looks at 160, asked for more it may raise, and comparing with all is as good
 SAMPLE = 5  # vectors that have to find themselves before an index is believed
 RETRY_SECONDS = 10.0  # before an index that was found in disorder is looked at again; doubled each time
@@ -531,7 +674,8 @@ class Nearest:
         self._all: tuple[int, Vectors] | None = None
 
     def find(self, vector: NDArray[np.float32], n: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
-        if among is None and n <= MOST_BY_INDEX and (index := self._usable_index()):
+        by_index = among is None and n <= MOST_BY_INDEX and not self._is_quicker_without()
+        if by_index and (index := self._usable_index()) and self.library.count() > FEW:
             try:
                 return self._by_index(index, vector, n)
             except (IndexTrouble, IndexOutOfReach):
@@ -542,6 +686,13 @@ class Nearest:
         cosines = matrix @ vector
         best = np.argsort(-cosines, kind="stable")[:n]
         return [(int(ids[i]), float(cosines[i])) for i in best]
+
+    def _is_quicker_without(self) -> bool:
+        """Whether to leave the index, which looks to be in order, unopened."""
+        library = self.library
+        if not library.brief or library.count() > FEW or library.meta("index_clean") != "1":
+            return False
+        return is_there(library.index_home, int(library.meta("index_serial")))
 
     def close(self) -> None:
         with self._looking:

@@ -9,20 +9,33 @@ import ast
 import contextlib
 import hashlib
 import itertools
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest.chunks import Chunk, chunk
-from ingest.documents import MAX_BYTES, READERS, SUFFIXES, Document, Found, Reader, supported
+from ingest.documents import BY_NAME, MAX_BYTES, READERS, SUFFIXES, Document, Found, Reader
 from ingest.errors import FootnoteError, ReadError
 from ingest.library import Failure, Library, Stored, create
 from ingest.readers import one_line
+from ingest.sources import Source, is_fetched, source_of
+from ingest.sources.fetch import Fetching
+from ingest.sources.folders import (
+    Looked,
+    Owners,
+    Scope,
+    file_of,
+    files,
+    is_below,
+    moved_roots,
+    printable,
+    scopes,
+    sha256_of,
+)
 from ingest.writing import Change, Touched, Writing
 
 if TYPE_CHECKING:
@@ -30,132 +43,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Report", "Tell", "changes", "file_of", "made_by", "remove", "sync"]
 
-# Which files a person means by a path: a folder's readable files, in order, no loops, none hidden or ignored.
-
-IGNORE_FILE = ".footnoteignore"  # one in any folder, written like a .gitignore
-
-Unseen = tuple[Path, str]  # what could not be looked at, and why
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What one path given by the user covers: all of a root, or the part of it at or below `path`."""
-
-    root: Path
-    path: Path
-
-
-def scopes(paths: Sequence[str | Path], known_roots: Sequence[str]) -> list[Scope]:
-    """Each path with the root it belongs to: itself, or an ingested folder that it lies in."""
-    found: list[Scope] = []
-    roots = set(map(Path, known_roots))
-    for given in paths:
-        path = Path(given).expanduser().resolve()
-        if not path.exists():
-            raise FootnoteError(
-                f"no file or folder {str(given)!r}: give one that exists, as in `footnote ingest corpus`"
-                " (`footnote remove` takes out documents whose file is gone)"
-            )
-        if not path.is_dir() and not supported(path):
-            raise FootnoteError(f"{str(given)!r} is of a kind that is not read: convert it to .md, .txt, .html or .pdf")
-        if not _is_unicode(path):
-            raise FootnoteError(f"{printable(path)} has a name that is not Unicode: rename it")
-        found.append(Scope(next((above for above in path.parents if above in roots), path), path))
-    everything = {scope.path for scope in found}
-    return list(dict.fromkeys(scope for scope in found if everything.isdisjoint(scope.path.parents)))
-
-
-def files(scope: Scope, library: Path, unseen: list[Unseen]) -> Iterator[Found]:
-    """The scope's files; what cannot be looked at is added to `unseen`."""
-    single = not scope.path.is_dir()
-    paths: Iterator[Path] = iter([scope.path]) if single else _walk(scope.path, library.resolve(), unseen)
-    for path in paths:
-        file = path.name if path == scope.root else path.relative_to(scope.root).as_posix()
-        try:
-            stat = path.stat()
-        except OSError as error:
-            unseen.append((path, f"{file} cannot be looked at ({error.strerror}): mend it or take it out"))
-            continue
-        yield Found(str(scope.root), file, path, stat.st_size, stat.st_mtime_ns)
-
-
-def printable(path: Path) -> str:
-    """The path as text, bytes that are none as `\\xff`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _is_unicode(path: Path) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in str(path))
-
-
-def _walk(top: Path, library: Path, unseen: list[Unseen]) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()
-    ignored: dict[Path, Any] = {}
-
-    def cannot(error: OSError) -> None:
-        path = Path(os.fsdecode(error.filename))
-        unseen.append((path, f"{path.name} cannot be opened ({error.strerror}): chmod +rx it or take it out"))
-
-    for folder, names, leaves in os.walk(top, onerror=cannot, followlinks=True):
-        here = Path(folder)
-        if _is_known(here, library, seen):
-            names.clear()
-            continue
-        if IGNORE_FILE in leaves:
-            ignored[here] = _patterns(here / IGNORE_FILE)
-        names[:] = sorted(
-            n for n in names if not n.startswith(".") and n != "__pycache__" and not _is_ignored(here / n, ignored, "/")
-        )
-        for leaf in sorted(leaves):
-            path = here / leaf
-            if leaf.startswith(".") or not supported(path) or _is_ignored(path, ignored, ""):
-                continue
-            if _is_unicode(path):
-                yield path
-            else:
-                unseen.append((path, f"{printable(path)} has a name that is not Unicode: rename it"))
-
-
-def _is_known(folder: Path, library: Path, seen: set[tuple[int, int]]) -> bool:
-    """Whether a link led back to where we have been, or this is the library itself, or it is gone by now."""
-    try:
-        stat = folder.stat()
-        if (stat.st_dev, stat.st_ino) in seen or folder.resolve() == library:
-            return True
-    except OSError:
-        return True
-    seen.add((stat.st_dev, stat.st_ino))
-    return False
-
-
-def _patterns(file: Path) -> Any:
-    import pathspec
-
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    return pathspec.GitIgnoreSpec.from_lines(lines)
-
-
-def _is_ignored(path: Path, ignored: dict[Path, Any], suffix: str) -> bool:
-    return any(
-        spec.match_file(path.relative_to(folder).as_posix() + suffix)
-        for folder, spec in ignored.items()
-        if folder in path.parents
-    )
-
-
 # What one run of `sync` did, and what the next one would do.
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` files, and what is being done."""
+    """`done` of `total` files, and what is being done; where that takes long, how far it is: `part` of `parts`."""
 
     done: int
     total: int
     doing: str
+    part: int = 0
+    parts: int = 0
 
 
 Tell = Callable[[Progress], None]
@@ -185,46 +84,29 @@ def changes(library: Library) -> Report:
     known = {file_of(d.root, d.file): d for d in library.documents()}
     failed = {file_of(f.root, f.file): f for f in library.failures()}
     excluded = set(library.excluded())
-    unseen: list[Unseen] = []
+    looked, fetched = Looked(), set(library.sources())
     for root in map(Path, library.roots()):
-        for file in files(Scope(root, root), library.place, unseen) if root.exists() else ():
+        for file in files(Scope(root, root), library.place, looked) if root.exists() else ():
             found.add(file.path)
             if stored := known.get(file.path):
                 report.changed += [stored.path] if not is_same(file, stored) else []
             elif str(file.path) not in excluded and not _failed_before(file, failed.get(file.path)):
                 report.added.append(file.file)
-    hidden = {path for path, _ in unseen}
-    report.removed = [d.path for path, d in known.items() if path not in found and not is_below(path, hidden)]
+    hidden = {path for path, _ in looked.unseen}
+    gone = {path: d for path, d in known.items() if path not in found and d.root not in fetched}
+    report.removed = [d.path for path, d in gone.items() if not is_below(path, hidden)]
     return report
-
-
-def file_of(root: str, file: str) -> Path:
-    """Where a document came from."""
-    return Path(root) if Path(root).name == file and not Path(root).is_dir() else Path(root) / file
-
-
-def is_below(path: Path, others: Collection[Path]) -> bool:
-    """Whether it is one of them or lies in one. A set of them: it is asked for every document."""
-    return path in others or any(above in others for above in path.parents)
 
 
 def is_same(found: Found, stored: Stored) -> bool:
     """Whether a file is the one that was read: by size and date, or, where the date is new, by what is in it."""
     if found.size != stored.size:
         return False
-    return found.mtime_ns == stored.mtime_ns or _sha256(found.path) == stored.sha256
+    return found.mtime_ns == stored.mtime_ns or sha256_of(found.path) == stored.sha256
 
 
 def _failed_before(found: Found, failure: Failure | None) -> bool:
     return failure is not None and (failure.size, failure.mtime_ns) == (found.size, found.mtime_ns)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 # What a document, its chunks and their terms are made by; each file imports what it leans on.
@@ -263,7 +145,8 @@ def _imported(file: Path) -> Iterator[str]:
 
 # What takes long in an ingest: chunks get the vectors that the library does not have yet, kept as they come.
 
-EMBED_AT_ONCE = 512  # texts; sorted by length inside, so more would fill batches better and lose more to a kill
+EMBED_AT_ONCE = 512  # texts of several files, sorted by length, so that those of a batch are alike
+EMBED_BETWEEN = 32  # texts after which it is told how far it is, and may be stopped: about half a second
 
 
 class Embedding:
@@ -300,9 +183,10 @@ class Embedding:
         embedder = self.embedder()
         texts = {c.key: c.searchable for c in chunks}
         missing = sorted(self._writing.missing_vectors(embedder.fingerprint, texts))
-        for at in range(0, len(missing), EMBED_AT_ONCE):
+        missing.sort(key=lambda key: len(texts[key]))
+        for at in range(0, len(missing), EMBED_BETWEEN):
             tell(at, len(missing))
-            keys = missing[at : at + EMBED_AT_ONCE]
+            keys = missing[at : at + EMBED_BETWEEN]
             with blaming(chunks[0].document):
                 vectors = embedder.embed([texts[k] for k in keys])
             self._writing.keep_vectors(embedder.fingerprint, keys, vectors)
@@ -367,7 +251,7 @@ YOUNG_NS = 2_000_000_000  # a file this young may change again without getting a
 
 
 def sync(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Source],
     place: str | Path,
     *,
     embedder: Embedder | str | None = None,
@@ -378,17 +262,40 @@ def sync(
     progress: Tell = lambda progress: None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Bring the library at `place` to the state of these folders and files. Every one that can be read is in it."""
-    scopes(paths, [])  # what is wrong with them is said before a library is made for nothing
+    """Bring the library at `place` to the state of these folders, files and addresses: all that can be read."""
+    sources, local = _told_apart(paths)
+    scopes(local, [])  # what is wrong with them is said before a library is made for nothing
     create(Path(place))
+    told = [Progress(0, 0, "")]
+
+    def tell(now: Progress) -> None:
+        told[:] = [now]
+        progress(now)
+
     with (
         contextlib.closing(Library(place, notify)) as library,
-        Writing(library, "ingest " + " ".join(map(str, paths)), wait_seconds) as writing,
-        Reader(max_bytes=max_bytes) as reader,
+        Writing(library, "ingest " + " ".join(map(_named, paths)), wait_seconds) as writing,
+        Reader(max_bytes=max_bytes, waiting=lambda: progress(told[-1])) as reader,
     ):
+        writing.relocate()
         if chroma is not None and chroma != library.meta("chroma"):
             writing.move_index(chroma)
-        return _Run(library, writing, paths, embedder, progress).go(reader, keep_missing)
+        fetching = Fetching(writing, max_bytes, lambda *said: tell(Progress(*said)))
+        fetched = [fetching.fetch(source) for source in sources]
+        run = _Run(library, writing, [*local, *fetched], embedder, tell)
+        run.report.failed += fetching.failed
+        run.report.notes += fetching.notes
+        return run.go(reader, keep_missing)
+
+
+def _told_apart(paths: Sequence[str | Path | Source]) -> tuple[list[Source], list[str | Path]]:
+    """What has to be fetched, and what is on this machine."""
+    given = [source_of(str(p)) if not isinstance(p, Source) and is_fetched(p) else p for p in paths]
+    return [p for p in given if isinstance(p, Source)], [p for p in given if not isinstance(p, Source)]
+
+
+def _named(path: str | Path | Source) -> str:
+    return path.address if isinstance(path, Source) else str(path)
 
 
 Made = tuple[Found, Document, Sequence[Chunk]]  # a file, and what became of it
@@ -406,27 +313,33 @@ class _Run:
         progress: Tell,
     ) -> None:
         self.library, self.writing, self.paths, self.progress = library, writing, paths, progress
-        self.scopes = scopes(paths, library.roots())
-        self.covered = {scope.path for scope in self.scopes}
+        self.scopes = scopes(paths, library.roots(), library.place)
+        self.looked = Looked()
         self.embedding = Embedding(library, writing, model)
         self.report = Report()
         self.started = time.time()
-        self.known = {file_of(d.root, d.file): d for d in library.documents()}
+        documents = library.documents()
+        self.moved = moved_roots(self.scopes, documents)
+        documents = [replace(d, root=self.moved.get(d.root, d.root)) for d in documents]
+        self.known = {file_of(d.root, d.file): d for d in documents}
         self.gone: dict[str, list[Stored]] = {}  # their file is; by its sha256
         self.replaced: list[Stored] = []
         self.touched: list[Touched] = []
-        self.unseen: set[Path] = set()
         self.files = self.read = 0
 
     def go(self, reader: Reader, keep_missing: bool) -> Report:
         found = self._found()
         here = {f.path for f in found}
-        missing = [d for path, d in self.known.items() if path not in here and is_below(path, self.covered)]
+        self.owners = Owners(self.scopes, self.looked, here)
+        missing = [d for path, d in self.known.items() if path not in here and self.owners.owns(d.root, path)]
         if not (found or missing or self.report.failed):
             where = ", ".join(map(str, self.paths))
-            raise FootnoteError(f"nothing to read in {where}: read are files that end in {' '.join(sorted(SUFFIXES))}")
+            raise FootnoteError(
+                f"nothing to read in {where}: read are files that end in {' '.join(sorted(SUFFIXES - BY_NAME))}"
+            )
+        unseen = {path for path, _ in self.looked.unseen}
         for d in missing if not keep_missing else ():
-            if not is_below(_path(d), self.unseen):
+            if not is_below(_path(d), unseen):
                 self.gone.setdefault(d.sha256, []).append(d)
         fresh = [f for f in found if not self._is_unchanged(f)]
         self.report.unchanged = len(found) - len(fresh)
@@ -439,14 +352,19 @@ class _Run:
 
     # What there is
 
+    def _excluded(self) -> list[str]:
+        """What stays out, below roots that have moved where it is now."""
+        files = map(Path, self.library.excluded())
+        below = ((file, next((old for old in self.moved if Path(old) in file.parents), "")) for file in files)
+        return [str(Path(self.moved[old]) / file.relative_to(old)) if old else str(file) for file, old in below]
+
     def _found(self) -> list[Found]:
-        excluded = set(self.library.excluded()) - {str(s.path) for s in self.scopes}
+        excluded = set(self._excluded()) - {str(s.path) for s in self.scopes}
         found: dict[Path, Found] = {}
         for scope in self.scopes:
-            unseen: list[Unseen] = []
-            found |= {f.path: f for f in files(scope, self.library.place, unseen) if str(f.path) not in excluded}
-            for path, reason in unseen:
-                self.unseen.add(path)
+            before = len(self.looked.unseen)
+            found |= {f.path: f for f in files(scope, self.library.place, self.looked) if str(f.path) not in excluded}
+            for path, reason in self.looked.unseen[before:]:
                 file = printable(path.relative_to(scope.root)) if path != scope.root else path.name
                 self.report.failed.append(Failure(str(scope.root), file, reason))
         return list(found.values())
@@ -543,7 +461,9 @@ class _Run:
         report.notes += [f"{document.path}: {note}" for note in document.notes]
 
     def _telling(self, doing: str) -> Callable[[int, int], None]:
-        return lambda done, total: self.progress(Progress(self.read, self.files, f"{doing}: {done} of {total} chunks"))
+        return lambda done, total: self.progress(
+            Progress(self.read, self.files, f"{doing}: {done} of {total} chunks", done, total)
+        )
 
     # Done
 
@@ -551,19 +471,20 @@ class _Run:
         report, library = self.report, self.library
         report.removed = sorted(d.path for d in self._leaving())
         report.embedded = self.embedding.embedded
-        elsewhere = [f for f in library.failures() if not is_below(file_of(f.root, f.file), self.covered)]
+        elsewhere = [f for f in library.failures() if not self.owners.owns(f.root, file_of(f.root, f.file))]
         named = {str(f.path) for f in found}
         counted = ("added", "changed", "moved", "renewed", "removed", "failed")
         summary = {name: len(getattr(report, name)) for name in counted}
         change = Change(
             embedder=self.embedding.name,
             fingerprint=self.embedding.fingerprint,
-            roots=_widest([*library.roots(), *(str(s.root) for s in self.scopes)]),
+            roots=self.owners.roots_after([root for root in library.roots() if root not in self.moved]),
             started=self.started,
+            moved=self.moved,
             removed=[d.id for d in (*self._leaving(), *self.replaced)],
             touched=self.touched,
-            failures=[*elsewhere, *report.failed],
-            excluded=[file for file in library.excluded() if file not in named],
+            failures=[f for f in elsewhere if f.root not in self.moved] + report.failed,
+            excluded=[file for file in self._excluded() if file not in named],
             summary={**summary, "chunks": report.chunks, "embedded": report.embedded},
         )
         self.writing.publish(change, self._telling("writing the vector index"))
@@ -605,9 +526,3 @@ class _Names:
 
 def _name(root: str, file: str, number: int) -> str:
     return file if number == 0 else f"{root}/{file}" if number == 1 else f"{root}-{number}/{file}"
-
-
-def _widest(roots: Sequence[str]) -> list[str]:
-    """Without the roots that lie in another: they belong to it now."""
-    paths = {Path(root) for root in roots}
-    return [str(path) for path in sorted(paths) if paths.isdisjoint(path.parents)]

@@ -40,8 +40,21 @@ def _stemmer() -> Any:
     return Stemmer.Stemmer("english")
 
 
+# British and American spellings become one, in guides and in questions: "optimizer" and "optimiser" would else share
+# nothing. An s stands for both, since the stemmer makes "tokenizer" a token and "normalization" normal, and of the
+# words with an s it does not.
+_SPELLINGS = (
+    (re.compile(r"(?<=[a-z]{3})iz(?=(?:e[drs]?|ers|ing|able|ations?)$)"), "is"),
+    (re.compile(r"(?<=[a-z]aly)z(?=(?:e[drs]?|ers|ing)$)"), "s"),
+    (re.compile(r"(?<=[a-z]{3})our(?=(?:s|ed|ing|al|able|hood)?$)"), "or"),
+    (re.compile(r"(?<=[a-z]en)tre(?=s?$)"), "ter"),
+)
+
+
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
+    for one, other in _SPELLINGS:
+        word = one.sub(other, word)
     return str(_stemmer().stemWord(word))
 
 

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from ingest.chunks import Chunk, pack_units
 from ingest.documents import Document, Found
 from ingest.errors import LibraryBusy, LibraryError
 from ingest.index import IndexTrouble, VectorIndex, check_reachable, forget, is_server
-from ingest.library import FILE, Failure, Library, batches, connect, open_index, own
+from ingest.library import FILE, LAYOUT, Failure, Fetched, Library, batches, connect, open_index, own, pack_blocks
 from ingest.words import short_forms, terms
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 
 # What is changed, and the one who changes it.
 
+_PLACED = {  # where paths stand that may lie in the library's own folder
+    "document": "root",
+    "failure": "root",
+    "source": "root",
+    "fetched": "root",
+    "root": "path",
+    "excluded": "file",
+}
 KEYS_AT_ONCE = 500  # in one query: SQLite takes 999 parameters for certain
 
 
@@ -55,6 +63,7 @@ class Change:
     touched: Sequence[Touched] = ()
     failures: Sequence[Failure] = ()
     excluded: Sequence[str] = ()
+    moved: Mapping[str, str] = field(default_factory=dict)  # roots, by what they were called
     summary: dict[str, object] = field(default_factory=dict)
 
 
@@ -89,6 +98,7 @@ class Writing:
                 discard_staging(place)
                 self.db = connect(place / FILE)
                 self.db.execute("PRAGMA synchronous = FULL")
+                self.db.execute(LAYOUT)
             except BaseException:
                 self._lock.release()
                 raise
@@ -150,12 +160,19 @@ class Writing:
         these, given = "(SELECT value FROM json_each(?))", (json.dumps(list(documents)),)
         gone = [row[0] for row in self.db.execute(f"SELECT id FROM chunk WHERE document IN {these}", given)]
         self.db.executemany("DELETE FROM words WHERE rowid = ?", [(i,) for i in gone])
-        for table, column in (("chunk", "document"), ("short_form", "document"), ("document", "id")):
+        for table, column in (
+            ("chunk", "document"),
+            ("short_form", "document"),
+            ("origin", "document"),
+            ("layout", "document"),
+            ("document", "id"),
+        ):
             self.db.execute(f"DELETE FROM {table} WHERE {column} IN {these}", given)
         return gone
 
     def _bring_in(self, change: Change) -> None:
         db = self.db
+        db.executemany("UPDATE document SET root = ? WHERE root = ?", [(new, old) for old, new in change.moved.items()])
         for t in change.touched:
             db.execute(
                 "UPDATE document SET root = ?, file = ?, size = ?, mtime_ns = ? WHERE id = ?",
@@ -163,6 +180,10 @@ class Writing:
             )
         if self._staging:
             self._staging.bring_in()
+        db.execute(
+            "INSERT OR REPLACE INTO origin SELECT d.id, f.address, f.at FROM document AS d"
+            " JOIN fetched AS f ON f.root = d.root AND f.file = d.file AND f.sha256 = d.sha256"
+        )
         lists: dict[str, list[tuple[object, ...]]] = {
             "failure": [(f.root, f.file, f.reason, f.size, f.mtime_ns) for f in change.failures],
             "root": [(root,) for root in change.roots],
@@ -182,6 +203,40 @@ class Writing:
         self.db.execute(f"DELETE FROM vector WHERE id IN ({stale})", (change.fingerprint,))
         generation = self.library.generation + 1
         self._put(generation=generation, embedder=change.fingerprint, embedder_name=change.embedder, index_clean=0)
+
+    # What is fetched is recorded as it comes; documents get their addresses when they are published
+
+    def keep_fetched(self, files: Sequence[Fetched]) -> None:
+        rows = [(f.root, f.file, f.asked, f.address, f.at, f.sha256, f.etag, f.modified) for f in files]
+        with self._transaction():
+            self.db.executemany("INSERT OR REPLACE INTO fetched VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def drop_fetched(self, root: str, files: Sequence[str]) -> None:
+        with self._transaction():
+            self.db.executemany("DELETE FROM fetched WHERE root = ? AND file = ?", [(root, file) for file in files])
+
+    def keep_source(self, root: str, about: str, checked: float) -> None:
+        with self._transaction():
+            self.db.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (root, about, checked))
+
+    def drop_source(self, root: str) -> None:
+        with self._transaction():
+            for table in ("source", "fetched"):
+                self.db.execute(f"DELETE FROM {table} WHERE root = ?", (root,))
+
+    def relocate(self) -> None:
+        """A library that was moved takes along what lies in its folder: the paths of its own roots are mended."""
+        here, before = str(self.library.place.resolve()), self.library.meta("place")
+        if before and before != here:
+            with self._transaction():
+                for table, column in _PLACED.items():
+                    self.db.execute(
+                        f"UPDATE OR REPLACE {table} SET {column} = ? || substr({column}, ?)"
+                        f" WHERE substr({column}, 1, ?) = ?",
+                        (here, len(before) + 1, len(before) + 1, before + os.sep),
+                    )
+        if before != here:
+            self.set_meta(place=here)
 
     # The vector index
 
@@ -240,7 +295,7 @@ def _who_writes(holder: Path) -> str:
 # Documents on their way in: tables in a file of their own, seen by no reader, which any kill may spoil.
 
 STAGED = "staging.sqlite"
-_COPIES = ("document", "chunk", "short_form")
+_COPIES = ("document", "chunk", "short_form", "layout")
 
 
 class Staging:
@@ -267,6 +322,7 @@ class Staging:
             "document": [(*row, made_by, json.dumps(d.counted), json.dumps(d.notes))],
             "chunk": [_row(i, number, c) for i, c in numbered],
             "words": [(i, " ".join(terms(c.text)), " ".join(terms(c.context))) for i, c in numbered],
+            "layout": [(number, pack_blocks(d.blocks))],
             "short_form": [(short, long, number) for short, long in sorted(set(short_forms(d.text)))],
         }
         for table, some in rows.items():
@@ -295,7 +351,7 @@ def discard_staging(place: Path) -> None:
 
 def _row(number: int, document: int, c: Chunk) -> tuple[object, ...]:
     units = pack_units(c.units)
-    return (number, document, c.section, c.start, c.end, c.kind, c.header, c.page, units, c.key)
+    return (number, document, c.section, c.start, c.end, c.kind, c.header, json.dumps(c.pages), units, c.key)
 
 
 # The vector index is brought along with what was published; meanwhile readers compare the vectors themselves.

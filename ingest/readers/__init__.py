@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -26,6 +26,8 @@ class Block:
     `level` is a heading's (or an FAQ question's) depth, 1 the highest; for an item its nesting, 1 the outermost.
     `label` is what a heading says without its markup. A table's header is `text[start:header_end]`, the line of dashes
     below it included; where `header_end` is 0 the block has none. Code blocks include their fences, if there are any.
+    `page` is the page on which the block begins, where the file has pages, and `turns` says after how many of its
+    characters it goes on on another, and on which.
     """
 
     kind: Kind
@@ -35,6 +37,17 @@ class Block:
     label: str = ""
     header_end: int = 0
     page: int | None = None
+    turns: tuple[tuple[int, int], ...] = ()
+
+
+def pages_of(blocks: Iterable[Block]) -> Iterator[tuple[int, int]]:
+    """From which offset on the text stands on which page; nothing where the file has no pages."""
+    before = None
+    for block in blocks:
+        for start, page in ((block.start, block.page), *((block.start + at, page) for at, page in block.turns)):
+            if page is not None and page != before:
+                yield start, page
+            before = page
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +102,15 @@ class Draft:
         self.blocks: list[Block] = []
 
     def add(
-        self, kind: Kind, text: str, *, level: int = 0, label: str = "", header: int = 0, page: int | None = None
+        self,
+        kind: Kind,
+        text: str,
+        *,
+        level: int = 0,
+        label: str = "",
+        header: int = 0,
+        page: int | None = None,
+        turns: tuple[tuple[int, int], ...] = (),
     ) -> None:
         """Append one block. `header` is the length of a table's. Items stand close, all else a blank line apart."""
         body = text.strip()
@@ -99,7 +120,7 @@ class Draft:
         indent = "  " * (level - 1) if kind == "item" else ""
         start = self._write(body, ("\n" if close else "\n\n") + indent)
         header_end = start + header if header else 0
-        self.blocks.append(Block(kind, start, start + len(body), level, label, header_end, page))
+        self.blocks.append(Block(kind, start, start + len(body), level, label, header_end, page, turns))
 
     def extend(self, text: str, blocks: Iterable[Block]) -> None:
         """Append a piece that has its blocks already."""

@@ -1,14 +1,16 @@
-"""Notebooks, Word files and CSV tables: formats whose own structure says what is what."""
+"""Notebooks, Word files, slides, books and CSV tables: formats whose own structure says what is what."""
 
 from __future__ import annotations
 
 import csv
 import io
+import posixpath
 import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from ingest.errors import ReadError
 from ingest.readers import Draft, Reading, decode, mark_questions, markdown, one_line, page, tidy
@@ -133,6 +135,80 @@ def read_word(data: bytes, name: str) -> Reading:
     return page.convert(f"<html><body>{html}</body></html>")
 
 
+# EPUB books: pages of HTML in a zip archive, in the order of their spine. (EbookLib's licence asks more than ours.)
+
+_CONTAINER, _LOCKS = "META-INF/container.xml", "META-INF/encryption.xml"
+
+
+def read_book(data: bytes, name: str) -> Reading:
+    from lxml import etree
+
+    _check_size(data, name, (".xhtml", ".html", ".htm", ".xml", ".opf"), "EPUB")
+    draft, parser = Draft(), etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if "META-INF/encryption.xml" in archive.namelist() and b"EncryptedData" in archive.read(
+            "META-INF/encryption.xml"
+        ):
+            raise ReadError(f"{name} is locked by its seller. Take it out of the folder, or bring one without a lock.")
+        try:
+            opf = etree.fromstring(archive.read(_CONTAINER), parser).find(".//{*}rootfile").get("full-path")
+            package = etree.fromstring(archive.read(opf), parser)
+        except (KeyError, AttributeError, etree.XMLSyntaxError) as error:
+            raise ReadError(f"{name} is a zip archive but no EPUB. Rename it or take it out of the folder.") from error
+        files = {item.get("id"): item.get("href") for item in package.iter("{*}item")}
+        for item in package.iter("{*}itemref"):
+            path = posixpath.normpath(
+                posixpath.join(posixpath.dirname(opf), unquote(files.get(item.get("idref")) or ""))
+            )
+            if path in archive.namelist():
+                chapter = page.convert(tidy(archive.read(path).decode("utf-8", "replace"))[0])
+                draft.extend(chapter.text, chapter.blocks)
+    title = one_line(package.findtext(".//{*}title") or "")
+    return draft.reading(title)
+
+
+# Slides: each is a section, with its text, tables and what the speaker notes.
+
+
+def read_slides(data: bytes, name: str) -> Reading:
+    if data.startswith(_OLE):
+        raise ReadError(f"{name} is encrypted, or an old .ppt. Save it again as .pptx without a password.")
+    _check_size(data, name, (".xml", ".rels"), "PowerPoint file")
+    from pptx import Presentation
+
+    draft = Draft()
+    for number, slide in enumerate(Presentation(io.BytesIO(data)).slides, 1):
+        top = slide.shapes.title
+        draft.heading(one_line(top.text_frame.text) if top is not None else f"Slide {number}", 2)
+        for shape in slide.shapes:
+            if top is None or shape.shape_id != top.shape_id:
+                _shape(draft, shape)
+        if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+            for line in slide.notes_slide.notes_text_frame.text.splitlines():
+                draft.add("paragraph", one_line(line))
+    return draft.reading()
+
+
+def _shape(draft: Draft, shape: Any) -> None:
+    for inner in getattr(shape, "shapes", ()):
+        _shape(draft, inner)
+    if getattr(shape, "has_table", False):
+        draft.table([[cell.text for cell in row.cells] for row in shape.table.rows])
+    elif shape.has_text_frame:
+        lines = [(p.level + 1, one_line(p.text)) for p in shape.text_frame.paragraphs if p.text.strip()]
+        for level, line in lines:
+            draft.add("item" if len(lines) > 1 else "paragraph", f"- {line}" if len(lines) > 1 else line, level=level)
+
+
+def _check_size(data: bytes, name: str, suffixes: tuple[str, ...], kind: str) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist() if entry.filename.endswith(suffixes))
+    except zipfile.BadZipFile as error:
+        raise ReadError(f"{name} is no whole {kind} ({error}). Save or download it again.") from error
+    _refuse_bomb(unpacked, len(data), name)
+
+
 def _check(data: bytes, name: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -142,7 +218,10 @@ def _check(data: bytes, name: str) -> None:
         raise ReadError(f"{name} is no whole Word file ({error}). Open it in Word and save it again.") from error
     if "[Content_Types].xml" not in names or not any(entry.startswith("word/") for entry in names):
         raise ReadError(f"{name} is a zip archive but no Word file. Rename it or take it out of the folder.")
-    unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > MAX_UNPACKED or (unpacked > _SMALL and unpacked > MAX_RATIO * len(data)):
-        size = f"{unpacked // 2**20} MB from {max(1, len(data) // 1024)} KB"
+    _refuse_bomb(sum(entry.file_size for entry in entries), len(data), name)
+
+
+def _refuse_bomb(unpacked: int, packed: int, name: str) -> None:
+    if unpacked > MAX_UNPACKED or (unpacked > _SMALL and unpacked > MAX_RATIO * packed):
+        size = f"{unpacked // 2**20} MB from {max(1, packed // 1024)} KB"
         raise ReadError(f"{name} would unpack to {size}: that is a zip bomb and not read. Take it out of the folder.")

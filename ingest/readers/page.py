@@ -184,11 +184,8 @@ def _decoded(data: bytes, name: str) -> tuple[str, tuple[str, ...], dict[str, in
     """What the page says about its encoding is believed where it can be read that way."""
     said = _CHARSET.search(data[:4096])
     if said and said[1].lower() not in (b"utf-8", b"utf8"):
-        try:
+        with contextlib.suppress(LookupError, UnicodeDecodeError):
             html, repairs = tidy(data.decode(said[1].decode("ascii")))
-        except (LookupError, UnicodeDecodeError):
-            pass
-        else:
             return html, (f"read as {said[1].decode('ascii')}",), dict(repairs)
     html, notes, repairs = decode(data, name)
     return html, notes, dict(repairs)

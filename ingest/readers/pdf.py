@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,17 @@ class Hyphens:
         text = " ".join(line.text for line in group)
         text = re.sub(r"(?<=[a-z])- (?=[a-z])|(?<=\w)- (?=[a-z]{3,})", HYPHEN, text) if len(group) > 1 else text
         return re.sub(rf"([\w-]*){HYPHEN} ?([\w-]*)", self._closed, text.replace("https: //", "https://"))
+
+    def turns(self, group: Sequence[Line]) -> tuple[tuple[int, int], ...]:
+        """After how many characters of the joined text another page begins: as many as its lines have are left."""
+        starts = [at for at in range(1, len(group)) if group[at].page != group[at - 1].page]
+        if not starts:
+            return ()
+        counted = self.repairs.copy()
+        whole = len(self.joined(group))
+        found = tuple((whole - len(self.joined(group[at:])), group[at].page) for at in starts)
+        self.repairs = counted
+        return found
 
     def _closed(self, parts: re.Match[str]) -> str:
         """A word that was broken at a line's end; "long-" and "term" stay a compound where the document writes one."""
@@ -262,10 +274,13 @@ class _Writing:
         elif _tabular(first) and len(group) > 1:
             self.draft.add("table", "\n".join(line.text.replace(HYPHEN, "-") for line in group), page=page)
         elif bullet := _BULLET.match(first.text):
-            self.draft.add("item", "- " + self.hyphens.joined(group)[bullet.end() :], level=1, page=page)
+            turns = tuple((at + 2 - bullet.end(), turned) for at, turned in self.hyphens.turns(group))
+            text = "- " + self.hyphens.joined(group)[bullet.end() :]
+            self.draft.add("item", text, level=1, page=page, turns=turns)
         else:
             kind: Kind = "item" if _COUNTED.match(first.text) else "paragraph"
-            self.draft.add(kind, self.hyphens.joined(group), level=1 if kind == "item" else 0, page=page)
+            turns, text = self.hyphens.turns(group), self.hyphens.joined(group)
+            self.draft.add(kind, text, level=1 if kind == "item" else 0, page=page, turns=turns)
 
     def _groups(self) -> Iterator[list[Line]]:
         group: list[Line] = []
@@ -426,3 +441,79 @@ def _tabular(line: Line) -> bool:
     cells = line.text.split()
     numbers = sum(bool(_NUMBER.match(cell)) for cell in cells)
     return len(cells) >= 3 and numbers >= 2 and numbers >= len(cells) / 2
+
+
+# A page as it looks, with words marked: for whoever wants to see where they stand.
+
+WIDTH = 1100  # points of a picture's width
+_GLOW, _EDGE = (255, 224, 130), (224, 161, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A page as a WebP picture. `top` is where its marks begin, as a share of its height; 0 where it has none."""
+
+    data: bytes
+    page: int
+    pages: int
+    top: float = 0.0
+
+
+def picture(data: bytes, number: int, words: str, nth: int = 0) -> Picture:
+    """Page `number`, the first is 1, with these words marked where they stand on it for the nth time, 0 the first."""
+    import io
+
+    import pypdfium2
+    from PIL import Image, ImageChops, ImageDraw
+
+    document = pypdfium2.PdfDocument(data)
+    try:
+        number = max(1, min(number, len(document)))
+        page = document[number - 1]
+        drawn = page.render(scale=min(WIDTH / page.get_width(), 4.0)).to_pil().convert("RGB")
+        boxes = list(_boxes(page, words, nth, drawn.width / page.get_width()))
+        glow = Image.new("RGB", drawn.size, (255, 255, 255))
+        for box in boxes:
+            ImageDraw.Draw(glow).rectangle(box, fill=_GLOW)
+            ImageDraw.Draw(glow).line((box[0], box[3], box[2], box[3]), fill=_EDGE, width=2)
+        out = io.BytesIO()
+        ImageChops.multiply(drawn, glow).save(out, "WEBP", quality=85, method=2)
+        top = min((box[1] for box in boxes), default=0.0) / drawn.height
+        return Picture(out.getvalue(), number, len(document), top)
+    finally:
+        document.close()
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, from the upper left corner of the picture
+
+
+def _boxes(page: Any, words: str, nth: int, scale: float) -> Iterator[Box]:
+    """One box for each line of the words, letter by letter: hyphens and spaces at a line's end are not the quote's."""
+    text_page, height = page.get_textpage(), page.get_height()
+    lines: list[Box] = []
+    for index in _shown(text_page, words, nth):
+        left, bottom, right, top = text_page.get_charbox(index, loose=True)
+        here = (left, height - top, right, height - bottom)
+        if lines and left >= lines[-1][0] and here[1] < lines[-1][3] and here[3] > lines[-1][1]:
+            last = lines.pop()
+            here = (last[0], min(last[1], here[1]), max(last[2], right), max(last[3], here[3]))
+        lines.append(here)
+    yield from ((left * scale, top * scale, right * scale, bottom * scale) for left, top, right, bottom in lines)
+
+
+def _shown(text_page: Any, words: str, nth: int) -> Sequence[int]:
+    """The page's characters that are the words' letters, where these stand on it for the nth time, 0 the first."""
+    text = text_page.get_text_range(errors="replace")
+    page = [(at, letter) for at, char in enumerate(text) for letter in letters(char)]
+    quote, found = letters(words), -1
+    for _ in range(nth + 1 if quote else 0):
+        further = "".join(letter for _, letter in page).find(quote, found + 1)
+        if further < 0:
+            break
+        found = further
+    return [_index(text_page.raw, at) for at, _ in page[found : found + len(quote)]] if found >= 0 else []
+
+
+def letters(text: str) -> str:
+    """What stays the same when a page's lines are joined and mended: letters and figures."""
+    return "".join(char for char in unicodedata.normalize("NFKC", text).lower() if char.isalnum())

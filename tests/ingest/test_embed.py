@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.embed import Embedder, MiniLM, embedder, packaged_folder
+from ingest.embed import GRAPH, Embedder, MiniLM, embedder, opened, packaged_folder, sentence_model, to_onnx
 from ingest.errors import FootnoteError
 
 VARIED = [
@@ -40,6 +41,12 @@ def test_the_vectors_are_those_of_sentence_transformers(minilm: MiniLM) -> None:
     assert np.allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
     assert ours.dtype == np.float32
     assert ours.shape == (len(VARIED), minilm.dimension)
+
+
+def test_the_graph_that_is_shipped_is_the_one_that_the_code_builds() -> None:
+    """After a change to it: `python -c "from ingest.embed import write_graph; write_graph()"`."""
+    built = to_onnx(sentence_model(*opened(packaged_folder())), beside=True)
+    assert onnx.load_model_from_string(GRAPH.read_bytes()) == built
 
 
 def test_vectors_come_in_the_order_of_their_texts_whatever_batch_they_were_in(minilm: MiniLM) -> None:

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingest.documents import read
 from ingest.errors import LibraryError
 from ingest.library import Library, create
-from ingest.sync import sync
+from ingest.sync import remove, sync
 from ingest.writing import Writing, mend, mend_beside
 from tests.fakes import BagOfWords
 from tests.ingest.folders_of_guides import SUBJECTS, fill, guide, permissions_count, state
@@ -291,6 +292,25 @@ def test_a_whole_index_is_used_without_a_word(base: Path) -> None:
     check(base / "library", "")
 
 
+def test_for_a_question_or_two_chroma_is_not_imported_and_the_vectors_themselves_answer(base: Path) -> None:
+    code = f"""
+import sys
+from ingest.library import Library
+from tests.ingest.test_library import QUESTION, exactly
+library = Library({str(base / "library")!r}, brief=True)
+assert [cosine for _, cosine in library.nearest(QUESTION, 10)] == exactly(library, 10)
+print("chromadb" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_for_a_question_or_two_too_an_index_that_is_gone_is_noticed(base: Path) -> None:
+    shutil.rmtree(base / "library" / "chroma")
+    told: list[str] = []
+    Library(base / "library", troubled=lambda library, reason: told.append(reason), brief=True).nearest(QUESTION, 10)
+    assert told == ["is missing"]
+
+
 def test_small_changes_go_into_the_index_that_is_there_and_large_ones_make_a_new_one(base: Path) -> None:
     place = base / "library"
     (before,) = (place / "chroma").iterdir()
@@ -384,6 +404,21 @@ def test_whoever_can_only_read_sees_what_others_write_meanwhile(base: Path, leav
         with reading_only(place):
             assert titles(library) == {title}
             assert len(library.nearest(QUESTION, 5)) == 5
+
+
+def test_the_blocks_of_a_document_are_kept_and_an_earlier_library_has_none_until_it_is_written(base: Path) -> None:
+    with contextlib.closing(Library(base / "library")) as library:
+        path = library.paths()[0]
+        kept = library.blocks(path)
+        assert kept == read(base / "guides" / path).blocks
+        assert "heading" in {block.kind for block in kept}
+        assert library.blocks("not-there.md") == ()
+    with contextlib.closing(sqlite3.connect(base / "library" / "library.sqlite")) as db:
+        db.execute("DROP TABLE layout")
+    with contextlib.closing(Library(base / "library")) as library:
+        assert library.blocks(path) == ()
+        remove([path], base / "library")
+        assert library.paths([path]) == []
 
 
 def test_a_thousand_documents_are_chosen_by_name_folder_or_pattern(tmp_path: Path) -> None:

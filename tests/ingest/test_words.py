@@ -21,6 +21,12 @@ from ingest.words import content_terms, figure, is_slip, short_forms, terms
         ("fine-tuning", "finetuning"),
         ("the model's", "model"),
         ("ﬁne", "fine"),
+        ("Which optimizer?", "optimisers"),
+        ("normalization", "normalisation"),
+        ("quantized", "quantised"),
+        ("nearest neighbors", "a neighbour"),
+        ("analyzing", "analysed"),
+        ("cluster centers", "the centre"),
     ],
 )
 def test_ways_to_write_one_thing_share_a_term(one: str, other: str) -> None:
@@ -29,7 +35,15 @@ def test_ways_to_write_one_thing_share_a_term(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("80 %", "80"), ("$1.5 million", "$15 million"), ("0.5", "5"), ("GPT-4", "GPT-3"), ("q_proj", "k_proj")],
+    [
+        ("80 %", "80"),
+        ("$1.5 million", "$15 million"),
+        ("0.5", "5"),
+        ("GPT-4", "GPT-3"),
+        ("q_proj", "k_proj"),
+        ("tokenizer", "token"),
+        ("normalization", "normal"),
+    ],
 )
 def test_things_that_differ_do_not_share_all_their_terms(one: str, other: str) -> None:
     assert set(terms(one)) != set(terms(other))

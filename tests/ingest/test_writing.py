@@ -186,11 +186,12 @@ def test_vectors_are_kept_as_they_come_so_that_a_kill_loses_little(place: Path) 
     (place.parent / "guides" / "long.md").write_text(
         "\n\n".join(f"# H{i}\n\nText {i}. " + "Word. " * 40 for i in range(700))
     )
+    first, second = Once(2000), BagOfWords(2000)
     with pytest.raises(KeyboardInterrupt):
-        sync([place.parent / "guides"], place, embedder=Once(2000))
-    second = BagOfWords(2000)
+        sync([place.parent / "guides"], place, embedder=first)
     report = sync([place.parent / "guides"], place, embedder=second)
-    assert len(second.embedded) == report.chunks - 512
+    assert first.embedded
+    assert len(second.embedded) == report.chunks - len(first.embedded)
 
 
 @pytest.mark.parametrize("blocks", [1, 60, 150, 400, 900])

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from ingest.chunks import chunk, page_at
+from ingest.clean import mend
+from ingest.documents import Reader
 from ingest.errors import ReadError
+from ingest.readers import Block, Reading, pages_of
 from tests.ingest.reading import check_blocks, document, outline
 
 FILES = Path(__file__).parents[3].parent / "shared" / "bench" / "files"
@@ -121,6 +129,57 @@ def test_a_papers_lines_become_paragraphs_headings_code_and_tables_with_their_pa
     assert [block.page for block in read.blocks] == [1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3]
     assert read.repairs == {"words closed at a line's end": 1}
     check_blocks(read)
+
+
+def test_of_each_word_the_page_is_known_also_where_a_sentence_runs_on_over_the_edge(tmp_path: Path) -> None:
+    read = document(tmp_path, "paper.pdf", PAPER)
+    pages = tuple(pages_of(read.blocks))
+
+    def on(words: str) -> int | None:
+        return page_at(pages, read.text.index(words))
+
+    over_the_edge = ("Decision trees", "comes to its end", "the sentence goes on", "A note in small")
+    assert [on(words) for words in over_the_edge] == [1, 1, 2, 1]
+    assert [on("for tree in"), on("Another point.")] == [2, 3]
+    whole = next(c for c in chunk(read, lambda texts: [len(t.split()) for t in texts]) if "goes on over" in c.text)
+    assert page_at(whole.pages, read.text.index("the sentence goes on")) == 2
+
+
+def test_a_page_is_drawn_with_its_words_marked_in_a_process_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "paper.pdf"
+    file.write_bytes(PAPER)
+    sha256 = hashlib.sha256(PAPER).hexdigest()
+    words = "found again by one generation after the other"  # over a line's end, where it is "gener-" and "ation"
+    with Reader() as reader:
+        marked, plain = reader.picture(file, sha256, 1, words), reader.picture(file, sha256, 1, "")
+        again, beyond = reader.picture(file, sha256, 1, "a", nth=2), reader.picture(file, sha256, 9, "")
+        assert (marked.page, marked.pages, beyond.page) == (1, 3, 3)
+        assert marked.top == pytest.approx((800 - 680 - 10) / 800, abs=0.01)
+        assert again.top > 0
+        assert yellow(marked.data) > 4000
+        assert yellow(plain.data) == 0
+        file.write_bytes(PAPER + b"%")
+        with pytest.raises(ReadError, match="has changed since it was read"):
+            reader.picture(file, sha256, 1, words)
+        file.write_bytes(broken := b"%PDF-1.4 no more than that")
+        with pytest.raises(ReadError, match="cannot be drawn"):
+            reader.picture(file, hashlib.sha256(broken).hexdigest(), 1, words)
+
+
+def yellow(picture: bytes) -> int:
+    """How many points of a picture are bright and not blue."""
+    red, _, blue = np.moveaxis(np.asarray(Image.open(io.BytesIO(picture))).astype(int), 2, 0)
+    return int(np.sum((red > 200) & (blue < 170)))
+
+
+def test_what_is_mended_in_a_block_moves_the_turn_of_its_page_along() -> None:
+    text = "The ﬁrst ﬁnding was ﬁne, on the next page"
+    turned = Block("paragraph", 0, len(text), page=1, turns=((text.index("on the"), 2),))
+    mended = mend(Reading(text, (turned,)))
+    [(at, page)] = mended.blocks[0].turns
+
+    assert mended.text == "The first finding was fine, on the next page"
+    assert (mended.text[at:], page) == ("on the next page", 2)
 
 
 @pytest.mark.parametrize(
