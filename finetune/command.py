@@ -1,7 +1,8 @@
-"""`footnote finetune`: from a library to a local Llama that answers with footnotes, in three commands.
+"""`footnote finetune`: from a library to a local Llama that answers with footnotes, in four commands.
 
 footnote finetune dataset --library library --out data
 footnote finetune train --base meta-llama/Llama-3.1-8B-Instruct --data data --out adapter
+footnote finetune prefer --adapter adapter --data data --out preferred
 footnote finetune merge --adapter adapter --out merged
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from assistant.terminal import Bar, agreed, say
+from finetune.prefer import Preference
 from finetune.recipe import Recipe
 
 # A typed function whose signature is the command line: one option for each parameter, its default in one place.
@@ -76,7 +78,29 @@ def add_arguments(parser: ArgumentParser, library: ArgumentParser) -> None:
     """`library` is the parser that holds `--library`."""
     parser.set_defaults(run=lambda args: parser.print_help())
     add = parser.add_subparsers(title="steps", metavar="STEP").add_parser
-    p = add("dataset", parents=[library], help="training conversations from the library")
+    _add_dataset(add("dataset", parents=[library], help="training conversations from the library"))
+    p = add("train", help="QLoRA: an adapter from the conversations")
+    add_options(p, Recipe)
+    p.set_defaults(run=_train)
+    p = add("prefer", help="its own answers, ranked by the proof, teach the adapter once more")
+    add_options(p, Preference)
+    p.set_defaults(run=_prefer)
+    p = add("merge", help="the adapter merged into its base, in bfloat16")
+    p.add_argument("--adapter", type=Path, required=True, metavar="DIR", help="what `footnote finetune train` made")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the merged model goes")
+    p.add_argument(
+        "--base", default="", metavar="NAME", help="the base, where it is no longer where it was at training"
+    )
+    p.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="measure what merging changes, on the held-out answers of this data set",
+    )
+    p.set_defaults(run=_merge)
+
+
+def _add_dataset(p: ArgumentParser) -> None:
     p.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where train.jsonl, eval.jsonl and their card go"
     )
@@ -92,20 +116,20 @@ def add_arguments(parser: ArgumentParser, library: ArgumentParser) -> None:
         help=f"a question set to keep out (default: {QUESTIONS}, if it is there)",
     )
     p.add_argument("--no-rerank", action="store_true", help="do without the reranker")
-    p.add_argument("--writer", default="rules", metavar="NAME", help="rules, or claude or claude:NAME to phrase them")
+    p.add_argument(
+        "--phrase-with", default="", metavar="NAME", help="claude, claude:NAME, llama:PATH or a chat server's URL"
+    )
+    p.add_argument(
+        "--questions",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="further questions with passages of their own, up to a third of all; may be repeated",
+    )
     p.add_argument("--yes", action="store_true", help="do not ask before Claude is paid")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed makes the same files")
     p.set_defaults(run=_dataset)
-    p = add("train", help="QLoRA: an adapter from the conversations")
-    add_options(p, Recipe)
-    p.set_defaults(run=_train)
-    p = add("merge", help="the adapter merged into its base, in bfloat16")
-    p.add_argument("--adapter", type=Path, required=True, metavar="DIR", help="what `footnote finetune train` made")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the merged model goes")
-    p.add_argument(
-        "--base", default="", metavar="NAME", help="the base, where it is no longer where it was at training"
-    )
-    p.set_defaults(run=_merge)
 
 
 def _dataset(args: Namespace) -> int:
@@ -124,7 +148,8 @@ def _dataset(args: Namespace) -> int:
             eval_share=args.eval_share,
             rerank=not args.no_rerank,
             seed=args.seed,
-            writer=args.writer,
+            phrase_with=args.phrase_with,
+            questions=args.questions,
             agreed=lambda line: agreed(line, args.yes),
             progress=bar.tell,
             say=bar.say,
@@ -140,8 +165,19 @@ def _train(args: Namespace) -> int:
     return 0
 
 
+def _prefer(args: Namespace) -> int:
+    from finetune.prefer import prefer
+
+    prefer(Preference(**values(args, Preference)), say)
+    return 0
+
+
 def _merge(args: Namespace) -> int:
     from finetune.merge import merge
 
     merge(args.adapter, args.out, args.base, say)
+    if args.data:
+        from finetune.train import compared
+
+        say(str(compared(args.adapter, args.out, args.data)))
     return 0

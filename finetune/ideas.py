@@ -17,7 +17,7 @@ from assistant.facts import figures
 from assistant.prompts import harmless
 from assistant.records import Passage, Turn
 from ingest.chunks import Chunk, Unit, split_sentences
-from ingest.words import content_terms
+from ingest.words import STOPWORDS, content_terms
 
 MOST_LINES = 8  # of an answer: the prompt asks for short ones
 CODE_LINES = 12
@@ -37,6 +37,10 @@ _COMMENT = re.compile(r"^\s*#\s*(?P<words>[A-Za-z][\w ,'/-]{8,70})$")
 _GENERIC = frozenset(
     "introduction conclusion overview summary example examples notes references contents exercises".split()
 )
+_SAYING = frozenset(
+    """what which how why when where who tell say says explain define show give list listed mean meant know table row
+    sentence look guide guides""".split()
+)
 _DEFINE = ("What is {}?", "What does {} mean?", "Define {}.", "Explain {} in a sentence.", "what is meant by {}?")
 _ABOUT = (
     "What do the guides say about {}?",
@@ -45,13 +49,45 @@ _ABOUT = (
     "Explain {}.",
     "{}: what do the guides say?",
 )
+_ABOUT_ASKING = ("Explain {}.", "Tell me {}.", "{}", "I want to know {}.")  # of a heading such as `Why trees overfit`
 _LIST = (
     "List the points on {}.",
     "What are the points that the guides list on {}?",
     "{} as a list",
     "Give the list: {}",
 )
-_CODE = ("Show me code for {}.", "{} in code", "What does the code for {} look like?", "How do I write this: {}?")
+_CODE = (
+    "{} in code",
+    "Code: {}",
+    "Show me code for {}.",
+    "What does the code for {} look like?",
+    "How do I write this: {}?",
+)
+_MORE = (
+    "tell me more about that",
+    "Explain that a bit more.",
+    "What else is there to say about it?",
+    "and more precisely?",
+)
+# Sentences that say why, how and when, each with the question that it answers: what English grammar gives, no subject.
+_WHY = re.compile(
+    r"(?P<subject>[A-Z][^,;:.\"“]{2,50}?) (?P<verb>is|are|can|should|must|will|cannot)"
+    r" (?P<rest>[^,;:.]{3,80}?),? (?:because|since) [^?]{8,}"
+)
+_HOW = re.compile(r"To (?P<goal>(?!be\b)[a-z][^,;:.]{8,60}), (?:[a-z]+ |you )[^?]{8,}")
+_WHEN = re.compile(
+    r"(?P<verb>Use|Choose|Prefer|Avoid|Take) (?P<what>[^,;:.]{3,50}?) (?:when|if|where|whenever) [^?]{8,}"
+)
+_NO_SUBJECT = re.compile(
+    r"^(?:if|when|while|to|for|in|on|at|by|of|as|with|without|among|from|under|over|after|before|both|even|only)\b"
+    r"|\b(?:it|that|which|who|what|when|if|you|either|this|them|these|those|one|such)\b",
+    re.IGNORECASE,
+)  # a clause of its own, or something that was named before
+_NAMED_BEFORE = re.compile(r"\b(?:it|its|they|them|their|this|these|those)\b", re.IGNORECASE)
+COMMON = 4  # chunks in which a word stands that is searched for
+SLIP = 0.12  # of the questions have a slip of the finger
+FRAGMENT = 0.12  # are the words alone that one types into a search box
+LOWER = 0.3  # come without capitals and question mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +117,20 @@ class Idea:
     sections: tuple[tuple[str, str], ...]  # document, section
     history: tuple[Turn, ...] = ()
     figure: str = ""  # a cell that is little more than figures, so that a rival passage can be made from it
+    about: str = ""  # the thing that the question is about, where it can be told from what is asked about it
 
     @property
     def places(self) -> tuple[Place, ...]:
         return tuple(dict.fromkeys(place for line in self.lines for place in line.places))
 
 
-def prose_ideas(chunk: Chunk, after: Chunk | None, random: Random) -> Iterator[Idea]:
-    """All that one chunk can be asked, tables apart; `after` is the next chunk, where a list may go on."""
+def prose_ideas(chunk: Chunk, after: Chunk | None, random: Random, before: Chunk | None = None) -> Iterator[Idea]:
+    """All that one chunk can be asked, tables apart; `before` and `after` are its neighbours in the library."""
     goes_on = bool(after and after.section == chunk.section and after.units[0].kind == "item")
-    yield from _of_heading(chunk, goes_on, random)
+    if not before or (before.document, before.section) != (chunk.document, chunk.section):
+        yield from _of_heading(chunk, goes_on, random)
     yield from _of_definitions(chunk, random)
+    yield from _of_reasons(chunk)
     yield from _of_lists(chunk, goes_on, random)
     yield from _of_code(chunk, random)
 
@@ -113,6 +152,8 @@ def label(chunk: Chunk) -> str:
 def lowered(text: str) -> str:
     """As it stands inside a question; titles in capitals, short forms and names with a capital inside stay."""
     first, _, rest = text.partition(" ")
+    if _ASKING.fullmatch(first) or first in ("A", "An", "The"):
+        return text[:1].lower() + text[1:]
     if re.search(r"[A-Z0-9]", first[1:]) or re.search(r"(?<![\w(])[A-Z][a-z]", rest):
         return text
     return text[:1].lower() + text[1:]
@@ -123,6 +164,11 @@ def stands_alone(text: str) -> bool:
     return not _POINTING.match(text.lstrip('*_"“ ')) and len(text.split()) <= MOST_WORDS and harmless(text) == text
 
 
+def speaks_for_itself(text: str) -> bool:
+    """As `stands_alone`, and nothing in it was named before either."""
+    return stands_alone(text) and not _NAMED_BEFORE.search(text)
+
+
 def subject(sentence: str) -> str:
     """What a sentence defines, or nothing. Its article stays with it."""
     match = _DEFINITION.match(sentence.replace("**", ""))
@@ -130,12 +176,44 @@ def subject(sentence: str) -> str:
     if found.startswith("The "):
         found = found.removeprefix("The ") if " " in found[4:] else ""
     pointing = _POINTING.match(found) or re.search(r"\b(?:below|above|following)\b", found)
-    return found if 0 < len(found.split()) <= 5 and not pointing else ""
+    return found if 0 < len(found.split()) <= 5 and not (pointing or _NO_SUBJECT.search(found)) else ""
 
 
-def _idea(kind: str, question: str, lines: Sequence[Line], chunk: Chunk) -> Iterator[Idea]:
+def as_typed(question: str, random: Random, whole: bool = False) -> str:
+    """As people type: now and then without capitals, with a slip of the finger, or only the words that matter.
+
+    `whole` is for what would be another question without the small words: a list, a comparison.
+    """
+    if random.random() < LOWER:
+        question = question.lower().rstrip("?.")
+    if random.random() < FRAGMENT and not whole:
+        question = _fragment(question)
+    return _slipped(question, random) if random.random() < SLIP else question
+
+
+def _fragment(question: str) -> str:
+    """The words alone that carry it, if enough are left to look for."""
+    words = [word for word in re.split(r"[\s?,:;]+", question.rstrip(".")) if word and content_terms(word)]
+    kept = [word for word in words if word.lower() not in STOPWORDS and word.lower() not in _SAYING]
+    return " ".join(kept) if len(kept) > 1 else question
+
+
+def _slipped(question: str, random: Random) -> str:
+    """One of its longer plain words with two letters changed round, one left out or one doubled."""
+    words = [match for match in re.finditer(r"[A-Za-z]{6,}", question) if match.group()[1:].islower()]
+    if not words:
+        return question
+    word = random.choice(words)
+    at = random.randrange(word.start() + 1, word.end() - 2)
+    one, other = question[at], question[at + 1]
+    return question[:at] + random.choice((other + one, one, one + one + other)) + question[at + 2 :]
+
+
+def _idea(
+    kind: str, question: str, lines: Sequence[Line], chunk: Chunk, history: tuple[Turn, ...] = (), about: str = ""
+) -> Iterator[Idea]:
     if 0 < len(lines) <= MOST_LINES + 4:
-        yield Idea(kind, question, tuple(lines), ((chunk.document, chunk.section),))
+        yield Idea(kind, question, tuple(lines), ((chunk.document, chunk.section),), history, about=about)
 
 
 def _of_heading(chunk: Chunk, goes_on: bool, random: Random) -> Iterator[Idea]:
@@ -147,19 +225,16 @@ def _of_heading(chunk: Chunk, goes_on: bool, random: Random) -> Iterator[Idea]:
     lines = _told(chunk, chunk.units, goes_on)
     if len(asked.split()) > 12 or asked.lower() in _GENERIC or asked == chunk.title or len(lines) < 2:
         return
-    if re.match(r"(?:what|why|how|when|where|which|who)\b", asked, re.IGNORECASE):
-        question = f"{asked.rstrip('?')}?" if random.random() < 0.3 else random.choice(_ABOUT).format(lowered(asked))
-    else:
-        question = random.choice(_ABOUT).format(lowered(asked))
-    yield from _idea("heading", question, lines, chunk)
+    forms = _ABOUT_ASKING if _ASKING.match(asked) else _ABOUT
+    yield from _idea("heading", _capital(random.choice(forms).format(lowered(asked))), lines, chunk)
 
 
-def _told(chunk: Chunk, units: Sequence[Unit], goes_on: bool) -> list[Line]:
-    """The first sentences, and the list that one of them announces."""
+def _told(chunk: Chunk, units: Sequence[Unit], goes_on: bool, alone: bool = True) -> list[Line]:
+    """The first sentences, and the list that one of them announces; `alone`: the first needs none before it."""
     lines: list[Line] = []
     for i, unit in enumerate(units):
         words = " ".join(words_of(chunk, unit).split())
-        if unit.kind != "sentence" or len(lines) == 3 or not (lines or stands_alone(words)):
+        if unit.kind != "sentence" or len(lines) == 3 or not (lines or not alone or stands_alone(words)):
             break
         if words.endswith(":"):
             items = _items(chunk, units[i + 1 :], goes_on)
@@ -187,7 +262,33 @@ def _of_definitions(chunk: Chunk, random: Random) -> Iterator[Idea]:
             question = random.choice(_DEFINE).format(name)
             if f"{defined} are " in words:
                 question = question.replace(f"is {name}", f"are {name}").replace(f"does {name}", f"do {name}")
-            yield from _idea("definition", question, [line_of(chunk, unit)], chunk)
+            line = line_of(chunk, unit)
+            yield from _idea("definition", question, [line], chunk, about=defined)
+            further = _told(chunk, [u for u in chunk.units if u.start > unit.start], False, alone=False)[:2]
+            history = (Turn(question, line.text),)
+            yield from _idea("follow", random.choice(_MORE), further, chunk, history)
+
+
+def _of_reasons(chunk: Chunk) -> Iterator[Idea]:
+    """Sentences that say why, how or when."""
+    for unit in chunk.units:
+        words = " ".join(words_of(chunk, unit).split())
+        question, about = asked_of(words) if unit.kind == "sentence" and stands_alone(words) else ("", "")
+        if question:
+            yield from _idea("reason", question, [line_of(chunk, unit)], chunk, about=about)
+
+
+def asked_of(sentence: str) -> tuple[str, str]:
+    """The question that a sentence answers by its form, and what it is about; empty where it has no such form."""
+    if (found := _WHY.fullmatch(sentence)) and not _NO_SUBJECT.search(found["subject"]):
+        verb, subject_ = found["verb"], lowered(found["subject"])
+        not_ = " not" if verb == "cannot" else ""
+        return f"Why {verb.removesuffix('not')} {subject_}{not_} {found['rest']}?", subject_
+    if (found := _HOW.fullmatch(sentence)) and not _NO_SUBJECT.search(found["goal"]):
+        return f"How do I {found['goal']}?", found["goal"]
+    if (found := _WHEN.fullmatch(sentence)) and not _NO_SUBJECT.search(found["what"]):
+        return f"When should I {found['verb'].lower()} {found['what']}?", found["what"]
+    return "", ""
 
 
 def _of_lists(chunk: Chunk, goes_on: bool, random: Random) -> Iterator[Idea]:
@@ -206,9 +307,12 @@ def _of_lists(chunk: Chunk, goes_on: bool, random: Random) -> Iterator[Idea]:
 
 def _of_code(chunk: Chunk, random: Random) -> Iterator[Idea]:
     code = [unit for unit in chunk.units if unit.kind == "code"]
-    whole = "```" in chunk.text and chunk.text.count("```") % 2 == 0
+    runs = any(sign in words_of(chunk, unit) for unit in code for sign in "=(")  # and is not what a program printed
+    whole = runs and "```" in chunk.text and chunk.text.count("```") % 2 == 0
     if code and whole and len(code) <= CODE_LINES:
-        question = random.choice(_CODE).format(lowered(label(chunk)))
+        asked = lowered(label(chunk))
+        forms = ("{}", "Show me {}.") if "code" in asked else _CODE[:2] if _ASKING.match(asked) else _CODE
+        question = _capital(random.choice(forms).format(asked))
         yield from _idea("code", question, [_block(chunk, code)], chunk)
     for i, unit in enumerate(code):
         comment = _COMMENT.match(words_of(chunk, unit))
@@ -245,7 +349,7 @@ _CELL = (
     "{row}: {col}?",
 )
 _CELL_ASKING = ("{row}: {col}?", "{row}: {col}, according to the guides?", "Tell me about {row}: {col}.")
-_WHICH = ("Which {first} has {cell} as {col}?", "For which {first} is the {col} {cell}?")
+_WHICH = ("Which {first} has {cell} as {col}?", "{first} with {cell} as {col}?", "{col} {cell}: which {first}?")
 _ROW = ("What does the table say about {row}?", "What is in the row on {row}?", "Tell me what is listed for {row}.")
 _COLUMN = (
     "What {col} does each {first} have?",
@@ -292,7 +396,8 @@ def rows(chunk: Chunk) -> list[Row]:
     found = []
     for unit in chunk.units if header else ():
         cells = _cells(words_of(chunk, unit)) if unit.kind == "row" else ()
-        fits = len(cells) == len(header) > 1 and cells != header and all(cells) and len(cells[0].split()) <= 10
+        named = len(cells) > 0 and len(cells[0].split()) <= 10 and re.search(r"[A-Za-z]{3}", cells[0])
+        fits = len(cells) == len(header) > 1 and cells != header and all(cells) and named
         if fits and harmless(words_of(chunk, unit)) == words_of(chunk, unit):
             found.append(Row(chunk, Place(chunk.document, unit.start, unit.end), header, cells))
     return found
@@ -318,7 +423,7 @@ def cell(row: Row, column: int, random: Random) -> Idea:
     names = {"row": lowered(row.name), "col": lowered(row.header[column])}
     question = _capital(random.choice(_CELL_ASKING if row.asks(column) else _CELL).format(**names))
     figure = row.cells[column] if _is_figure(row.cells[column]) else ""
-    return Idea("table", question, (said(row, column),), (row.section,), figure=figure)
+    return Idea("table", question, (told(row, column, random),), (row.section,), figure=figure, about=row.name)
 
 
 def said(row: Row, column: int, guide: str = "") -> Line:
@@ -326,6 +431,15 @@ def said(row: Row, column: int, guide: str = "") -> Line:
     what = row.name if row.asks(column) else f"{row.header[column]} for {row.name}"
     text = f"{what}: {row.cells[column].rstrip('.;')}."
     return Line(f"{guide}: {lowered(text)}" if guide else _capital(text), (row.place,))
+
+
+def told(row: Row, column: int, random: Random) -> Line:
+    """The same as a plain sentence, one time in two where the cell is a figure: its column is a noun then."""
+    if row.asks(column) or not _is_figure(row.cells[column]) or random.random() < 0.5:
+        return said(row, column)
+    name, col, value = lowered(row.name), lowered(row.header[column]), row.cells[column].rstrip(".;")
+    form = random.choice(("For {name} the {col} is {value}.", "The {col} of {name} is {value}."))
+    return Line(form.format(name=name, col=col, value=value), (row.place,))
 
 
 def _whole(row: Row) -> Line:
@@ -336,8 +450,8 @@ def _whole(row: Row) -> Line:
 
 def _which(row: Row, column: int, table: Sequence[Row], random: Random) -> Iterator[Idea]:
     value = row.cells[column]
-    named = not row.asks(0) and not row.asks(column)
-    if named and len(value) <= 50 and sum(other.cells[column] == value for other in table) == 1:
+    named = bool(row.header[0]) and not row.asks(0) and not row.asks(column)
+    if named and _is_figure(value) and sum(other.cells[column] == value for other in table) == 1:
         names = {"first": lowered(row.header[0]), "col": lowered(row.header[column]), "cell": lowered(value)}
         text = f"{row.name}, whose {lowered(row.header[column])} is given as {value.rstrip('.;')}."
         yield Idea("which", random.choice(_WHICH).format(**names), (Line(text, (row.place,)),), (row.section,))
@@ -347,7 +461,7 @@ def _columns(chunk: Chunk, table: Sequence[Row], random: Random) -> Iterator[Ide
     units = [unit for unit in chunk.units if unit.kind == "row"]
     if not 1 < len(table) <= MOST_LINES or len(units) != len(table) + 1:  # a table that goes on in another chunk
         return
-    for column in range(1, len(table[0].header)):
+    for column in range(1, len(table[0].header)) if table[0].header[0] else ():
         first, col = lowered(table[0].header[0]), lowered(table[0].header[column])
         lines = tuple(Line(f"- {row.name}: {row.cells[column].rstrip('.;')}", (row.place,)) for row in table)
         question = random.choice(_COLUMN).format(first=first, col=col, label=label(chunk))
@@ -371,7 +485,8 @@ def _follow_ups(table: Sequence[Row], random: Random) -> Iterator[Idea]:
     for row in table if table and len(table[0].header) > 2 else ():
         column, then = random.sample(range(1, len(row.header)), 2)
         again = random.choice(_AND_COLUMN).format(col=lowered(row.header[then]))
-        yield _follow_up(cell(row, column, random), again, said(row, then), row)
+        if not row.asks(then):
+            yield _follow_up(cell(row, column, random), again, said(row, then), row)
 
 
 def _follow_up(before: Idea, question: str, line: Line, row: Row) -> Idea:
@@ -463,6 +578,29 @@ def under_one_heading(chunks: Iterable[Chunk], random: Random) -> Iterator[Idea]
             question = random.choice(_TOGETHER).format(lowered(label(chosen[0][0])))
             lines = tuple(_attributed(chunk, line) for chunk, line in chosen)
             yield Idea("compare", question, lines, tuple((chunk.document, chunk.section) for chunk, _ in chosen))
+
+
+def by_keywords(chunks: Sequence[Chunk], random: Random) -> Iterator[Idea]:
+    """Some words of a sentence, as one types them into a search box; together they stand in one chunk alone.
+
+    Words that other chunks have too, since the rarest are more often odd than sought.
+    """
+    standing: defaultdict[str, set[int]] = defaultdict(set)
+    for number, chunk in enumerate(chunks):
+        for term in set(content_terms(chunk.text)):
+            standing[term].add(number)
+    for number, chunk in enumerate(chunks):
+        for unit in chunk.units:
+            words = " ".join(words_of(chunk, unit).split())
+            if unit.kind != "sentence" or not stands_alone(words) or words.endswith(":") or len(words.split()) < 8:
+                continue
+            plain = [word for word in dict.fromkeys(re.findall(r"\w[\w-]*\w", words)) if word.lower() not in STOPWORDS]
+            terms = {word: content_terms(word)[0] for word in plain}
+            known = [word for word in plain if len(standing[terms[word]]) >= COMMON]
+            rare = sorted(known, key=lambda word: len(standing[terms[word]]))[: random.choice((3, 4, 5))]
+            if len(rare) > 2 and set.intersection(*(standing[terms[word]] for word in rare)) == {number}:
+                asked = " ".join(word.lower() if word[1:].islower() else word for word in plain if word in rare)
+                yield from _idea("keywords", asked, [line_of(chunk, unit)], chunk)
 
 
 def _of_a_kind(known: Sequence[Definition]) -> Iterator[tuple[Definition, Definition]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,8 @@ from statistics import median
 from typing import Any
 
 from assistant.evaluation.score import wilson
-from assistant.prompts import SYSTEM
+from assistant.footnotes import segments
+from assistant.prompts import NOT_OUTRIGHT, SYSTEM, begins_near
 from assistant.writers.llama import quiet
 from finetune import recipe
 from finetune.phrasing import Example
@@ -28,6 +30,7 @@ from ingest.errors import FootnoteError
 # Cards: what a data set, an adapter or a merged model is, what it was made of, and how.
 
 CARD, ORIGINS = "card.json", "origins.jsonl"
+SHOWN = 30  # examples in the report
 
 
 def write_dataset(parts: Mapping[str, Sequence[Example]], out: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +111,7 @@ def _dataset_card(parts: Mapping[str, Sequence[Example]], out: Path, made_from: 
             for name, examples in parts.items()
             if examples
         },
+        "answers": {name: _answers(examples) for name, examples in parts.items() if examples},
         "sha256": {name: digest(out / name) for name in [*(f"{part}.jsonl" for part in parts), ORIGINS]},
         "prompt_sha256": hashlib.sha256(SYSTEM.encode()).hexdigest(),
         **made_from,
@@ -119,18 +123,23 @@ def _as_markdown(card: Mapping[str, Any], parts: Mapping[str, Sequence[Example]]
     rows = "\n".join(
         f"| {kind} | " + " | ".join(str(card["kinds"][part].get(kind, 0)) for part in parts) + " |" for kind in kinds
     )
-    shown = {example.kind: example for example in reversed([*parts["train"], *parts["eval"]])}
-    examples = "\n\n".join(f"**{kind}**: {shown[kind].question}\n\n{_quoted(shown[kind].answer)}" for kind in kinds)
+    shown = _shown([*parts["train"], *parts["eval"]])
+    examples = "\n\n".join(f"**{e.kind}**: {e.question}\n\n{_quoted(e.answer)}" for e in shown)
     lengths = "\n".join(
         f"| {part} | {what} | {' | '.join(str(value) for value in numbers.values())} |"
         for part, both in card["characters"].items()
         for what, numbers in both.items()
     )
-    rest = {name: card[name] for name in card if name not in ("kinds", "characters", "examples", "sha256")}
+    answers = "\n".join(
+        f"| {part} | {what} | {json.dumps(value)} |"
+        for part, all_ in card["answers"].items()
+        for what, value in all_.items()
+    )
+    rest = {name: card[name] for name in card if name not in ("kinds", "characters", "answers", "examples", "sha256")}
     return f"""# Training conversations
 
-Made by `footnote finetune dataset` from a library, by its structure alone or, where `writer` says so, phrased by
-Claude and proved again. Prompts are those of serving, character for character; every answer is proved as in serving.
+Made by `footnote finetune dataset` from a library, by its structure alone or, where `phrased` says so, phrased by a
+model and proved again. Prompts are those of serving, character for character; every answer is proved as in serving.
 One JSON object a line: `prompt` and `completion`, lists of messages. `{ORIGINS}` says each line's kind and section.
 No section is in both parts. Conflicts are made with a passage of a made-up guide; orders are planted in real passages.
 
@@ -143,15 +152,42 @@ No section is in both parts. Conflicts are made with a passage of a made-up guid
 |---|---|---|---|---|
 {lengths}
 
+| answers of | | |
+|---|---|---|
+{answers}
+
 | made from | |
 |---|---|
 {_table(rest)}
 {_table({f"sha256 of {name}": value for name, value in card["sha256"].items()})}
 
-## One of each kind
+## {len(shown)} examples, at least one of each kind
 
 {examples}
 """
+
+
+def _shown(examples: Sequence[Example]) -> list[Example]:
+    """One of each kind, then the first others: the order is drawn already."""
+    firsts = {example.kind: example for example in reversed(examples)}
+    others = [example for example in examples if example is not firsts[example.kind]]
+    shown = [*firsts.values(), *others[: max(0, SHOWN - len(firsts))]]
+    return sorted(shown, key=lambda example: example.kind)
+
+
+def _answers(examples: Sequence[Example]) -> dict[str, Any]:
+    """What kinds of answer there are, and how densely they are footnoted."""
+    said = [example for example in examples if example.places]
+    sentences = [e.answer[a:b] for e in said for a, b in segments(e.answer, begins_near(e.answer) * len(NOT_OUTRIGHT))]
+    ids = Counter(min(5, len(re.findall(r"\[\d+\.\d+\]", sentence))) for sentence in sentences)
+    return {
+        "share of refusals": round(1 - len(said) / len(examples), 3),
+        "share of nearest": round(sum(begins_near(e.answer) for e in said) / len(examples), 3),
+        "share of follow-ups": round(sum(bool(e.request.history) for e in examples) / len(examples), 3),
+        "words of a question": _lengths([len(e.question.split()) for e in examples]),
+        "words of an answer": _lengths([len(e.answer.split()) for e in said]) if said else {},
+        "lines by their ids (5: or more; those of code stand below it)": {str(n): ids[n] for n in sorted(ids)},
+    }
 
 
 def _lengths(found: Sequence[int]) -> dict[str, int]:

@@ -45,8 +45,10 @@ class Recipe:
     checkpointing: Annotated[bool, "work activations out again instead of keeping them"] = True
     optimiser: Annotated[str, "transformers' name for it; auto: paged 8 bit AdamW on a GPU, else AdamW"] = "auto"
     evaluate_every: Annotated[int, "steps between evaluations, and checkpoints; 0: four times an epoch"] = 0
-    sample: Annotated[int, "answers that are written at each evaluation"] = 16
-    patience: Annotated[int, "evaluations without a better loss until it stops; 0: never"] = 4
+    sample: Annotated[
+        int, "answers that are written at each evaluation, by which the best checkpoint is chosen; 0: by the loss"
+    ] = 16
+    patience: Annotated[int, "evaluations without better answers until it stops; 0: never"] = 4
     report: Annotated[Literal["none", "tensorboard", "mlflow"], "where else the losses go"] = "none"
     seed: Annotated[int, "of all that is drawn"] = 0
     cpu: Annotated[bool, "go on without a GPU, however large the model is"] = False

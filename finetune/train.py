@@ -11,13 +11,17 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from assistant.prompts import NOT_IN_GUIDES, is_not_in_guides
+from assistant.facts import stems
+from assistant.footnotes import Draft
+from assistant.prompts import NOT_OUTRIGHT, begins_near, is_not_in_guides, numbered
+from assistant.records import Passage, Text
+from assistant.writers.constrain import parse
 from assistant.writers.llama import quiet
 from finetune.merge import adapter_card, digest
 from finetune.recipe import (
@@ -34,23 +38,129 @@ from finetune.recipe import (
     training,
 )
 from finetune.recipe import material as read_material
+from ingest.chunks import Unit
 from ingest.errors import FootnoteError
 
-# What is seen of a training run: a line of progress, and how well a sample of answers is footnoted.
+# What is seen of a training run: a line of progress, and what the proof says of a sample of answers.
 
 HISTORY = "history.jsonl"
-_SHOWN = re.compile(r"^\[(\d+\.\d+)\] ", re.MULTILINE)
 _WRITTEN = re.compile(r"\[(\d+\.\d+)\]")
+_PASSAGE = re.compile(r"^Passage (\d+) from the guide (.*)$")
+_UNIT = re.compile(r"^\[(\d+)\.(\d+)\] (.*)$")
+_HEADER = "Table header: "
+LENIENT = 1.5  # times the reference's words before more of them count as needless
+WORTH: Mapping[str, float] = {"supported": 1.0, "in doubt": 0.5, "not supported": 0.0}  # of a sentence, by its outcome
+RUN = 30  # words copied in a row before they count as copied at length
+
+
+def passages_of(conversation: Conversation) -> list[Passage]:
+    """The passages as the prompt shows them: what an answer to it has to be proved by."""
+    found: list[tuple[str, str, dict[int, str]]] = []
+    for line in str(conversation["prompt"][-1]["content"]).split("\n"):
+        if named := _PASSAGE.match(line):
+            found.append((named[2], "", {}))
+        elif found and line.startswith(_HEADER):
+            found[-1] = (found[-1][0], line.removeprefix(_HEADER), found[-1][2])
+        elif found and (unit := _UNIT.match(line)) and int(unit[1]) == len(found):
+            found[-1][2][int(unit[2])] = unit[3]
+        elif line == "End of passages.":
+            break
+    return [_passage(*parts) for parts in found]
+
+
+def _passage(name: str, header: str, lines: Mapping[int, str]) -> Passage:
+    units, text = list[Unit](), ""
+    for number in range(1, max(lines, default=0) + 1):
+        words = lines.get(number, "")  # a unit without words has a number and is not shown
+        units.append(Unit(len(text), len(text) + len(words), "sentence"))
+        text += words + "\n"
+    title, _, section = name.partition(" — ")
+    return Passage(name, title, section, 0, len(text), text, 1.0, tuple(units), header)
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """One answer, by the proof and beside the reference. Shares, but for the three that say what kind it is."""
+
+    refuses: bool
+    should_refuse: bool
+    near_is_right: bool  # whether it says "not outright" where the reference does, and only there
+    support: float  # of its sentences, those that the units they cite support; one in doubt counts half
+    recalled: float  # of the reference's ids, those that it cites
+    precise: float  # of the ids that it cites, the reference's
+    said: float  # of the reference's words, those that it says in whatever form
+    needless: float  # of its words, those beyond half as many again as the reference has
+    copied: float  # of its words, those beyond that stand in long runs as the passages have them
+
+    @property
+    def merit(self) -> float:
+        """What is right and supported, less what is needless; graded, so that of two bad answers one is better."""
+        if self.should_refuse:
+            return 1.0 if self.refuses else 0.2 * self.support
+        if self.refuses:
+            return 0.0
+        covered = (self.recalled + self.said) / 2 * (0.5 + self.precise / 2)
+        kind = 1.0 if self.near_is_right else 0.7
+        return max(0.0, covered * self.support * kind - 0.2 * self.needless - 0.2 * self.copied)
+
+
+def graded(answer: str, conversation: Conversation) -> Graded:
+    """Pure: nothing but the conversation is looked at."""
+    passages, reference = passages_of(conversation), str(conversation["completion"][0]["content"])
+    draft = Draft(passages)
+    for event in parse([answer], passages):
+        if isinstance(event, Text):
+            draft.add(event.text)
+        else:
+            draft.cite(event)
+    draft.finished(everything=True)
+    stating = draft.sentences[begins_near(answer) :]
+    ids, right = (set(_WRITTEN.findall(text)) for text in (answer, reference))
+    words, wanted = (_WRITTEN.sub("", text.removeprefix(NOT_OUTRIGHT)) for text in (answer, reference))
+    most = LENIENT * len(wanted.split())
+    beyond = max(0.0, len(words.split()) - most) / max(1, len(words.split()))
+    return Graded(
+        refuses=is_not_in_guides(answer),
+        should_refuse=is_not_in_guides(reference),
+        near_is_right=begins_near(answer) == begins_near(reference),
+        support=sum(WORTH[s.outcome] for s in stating if s.footnotes) / max(1, len(stating)),
+        recalled=_share(len(ids & right), len(right)),
+        precise=_share(len(ids & right), len(ids)),
+        said=_share(len(stems(wanted) & stems(words)), len(stems(wanted))),
+        needless=beyond,
+        copied=min(beyond, _copied(words, passages)),
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _copied(words: str, passages: Sequence[Passage]) -> float:
+    """The share of words in runs of `RUN` that stand in a passage just so."""
+    said, there = words.split(), [f" {' '.join(passage.text.split())} " for passage in passages]
+    inside = [False] * len(said)
+    for at in range(len(said) - RUN + 1):
+        if any(f" {' '.join(said[at : at + RUN])} " in text for text in there):
+            inside[at : at + RUN] = [True] * RUN
+    return _share(sum(inside), len(said))
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Shares, of answers that were written freely: serving forbids invalid ids, so here is seen what was learned."""
+    """Shares, of answers that were written freely: serving forbids invalid ids, so here is seen what was learned.
 
-    footnotes_valid: float | None  # of the ids written, those that the prompt shows; None where none was written
-    footnotes_right: float  # of the answers, those with exactly the reference's ids
-    refusals_right: float  # of the answers, those that refuse where the reference does, and only there
-    exact: float  # of the answers, those that are the reference word for word
+    None where there is nothing that it could be a share of.
+    """
+
+    merit: float | None  # the mean of all; see `Graded`
+    answered: float | None  # of what can be answered, that which is not refused
+    refused: float | None  # of what cannot be answered, that which is refused
+    supported: float | None  # of the sentences of answers
+    precision: float | None  # of the ids of answers
+    recall: float | None  # of the reference's ids, in answers
+    footnotes_valid: float | None  # of the ids written, those that the prompt shows
+    exact: float | None  # of the answers, those that are the reference word for word
 
     def __str__(self) -> str:
         shares = {name.replace("_", " "): value for name, value in asdict(self).items()}
@@ -59,18 +169,34 @@ class Sampled:
 
 def sampled(answers: Sequence[str], conversations: Sequence[Conversation]) -> Sampled:
     """How answers compare with what the conversations teach. Pure."""
-    valid = written = right = refused = exact = 0
-    for answer, said in zip(answers, conversations, strict=True):
-        shown = set(_SHOWN.findall(str(said["prompt"][-1]["content"])))
-        reference = str(said["completion"][0]["content"])
-        ids = _WRITTEN.findall(answer)
-        written += len(ids)
-        valid += sum(i in shown for i in ids)
-        right += set(ids) == set(_WRITTEN.findall(reference))
-        refused += is_not_in_guides(answer) == (reference == NOT_IN_GUIDES)
-        exact += answer.strip() == reference
-    n = max(1, len(answers))
-    return Sampled(valid / written if written else None, right / n, refused / n, exact / n)
+    grades = [graded(answer, said) for answer, said in zip(answers, conversations, strict=True)]
+    answerable = [grade for grade in grades if not grade.should_refuse]
+    given = [grade for grade in answerable if not grade.refuses]
+    valid = [
+        id_ in known
+        for answer, said in zip(answers, conversations, strict=True)
+        for known in [{f"{p}.{u}" for p, passage in enumerate(passages_of(said), 1) for u, _ in _shown(passage)}]
+        for id_ in _WRITTEN.findall(answer)
+    ]
+    references = [str(said["completion"][0]["content"]) for said in conversations]
+    return Sampled(
+        merit=_mean([grade.merit for grade in grades]),
+        answered=_mean([not grade.refuses for grade in answerable]),
+        refused=_mean([grade.refuses for grade in grades if grade.should_refuse]),
+        supported=_mean([grade.support for grade in given]),
+        precision=_mean([grade.precise for grade in given]),
+        recall=_mean([grade.recalled for grade in given]),
+        footnotes_valid=_mean(valid),
+        exact=_mean([answer.strip() == reference for answer, reference in zip(answers, references, strict=True)]),
+    )
+
+
+def _shown(passage: Passage) -> list[tuple[int, str]]:
+    return [(number + 1, words) for number, words in numbered(passage)]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def written(
@@ -105,19 +231,25 @@ def footnotes(
     out: Path,
     say: Callable[[str], None],
 ) -> Any:
-    """A callback that writes and measures a sample at each evaluation."""
+    """A callback that writes and measures a sample at each evaluation; by that the best checkpoint is chosen."""
     from transformers import TrainerCallback
 
     class Footnotes(TrainerCallback):
         def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
             found = sampled(written(model, tokenizer, examples, ends), conversations)
-            loss = (kwargs.get("metrics") or {}).get("eval_loss")
+            metrics = kwargs["metrics"]
+            loss = metrics["eval_loss"]
+            metrics[ANSWERS] = (found.merit or 0.0) - TIE * min(loss, 10.0)
             row = {"step": state.global_step, "eval_loss": loss, **asdict(found)}
             with (out / HISTORY).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             say(f"step {state.global_step}: eval loss {loss:.4f}; of {len(examples)} answers: {found}")
 
     return Footnotes()
+
+
+ANSWERS = "eval_answers"
+TIE = 0.001  # of the loss decides between checkpoints that answer equally well
 
 
 def progress(say: Callable[[str], None], gpu: bool) -> Any:
@@ -176,7 +308,7 @@ def train(recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Pat
     shape = family(config, recipe.base)
     rows, held_out = (conversations(recipe.data / f"{part}.jsonl") for part in ("train", "eval"))
     settings = recipe.settings | {"data": digest(recipe.data / "train.jsonl", recipe.data / "eval.jsonl")}
-    if _is_finished(recipe.out, settings):
+    if is_finished(recipe.out, settings):
         say(f"{recipe.out} is finished already; --model llama:{recipe.out} answers with it")
         return recipe.out
     gpu = device(shape, recipe.base, recipe.cpu)
@@ -184,7 +316,7 @@ def train(recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Pat
     needed = training(shape, recipe, material.length, gpu=gpu)
     enough_memory(needed, recipe, material.length, gpu)
     say(f"{len(rows)} examples of up to {material.length} tokens; training takes about {needed}")
-    _claim(recipe.out, settings)
+    claim(recipe.out, settings)
     with quiet():
         trainer = _trainer(recipe, material, gpu)
         for callback in _callbacks(recipe, material, held_out, gpu, say):
@@ -216,6 +348,18 @@ def load(recipe: Recipe, gpu: bool, flash: bool = False) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FootnoteError(f"{recipe.base} cannot be loaded ({reason}): --base FOLDER with whole weights") from error
+
+
+def recipe_of(adapter: Path, data: Path, out: Path) -> Recipe:
+    """What an adapter was trained with, as far as it says how its base is loaded."""
+    try:
+        before = json.loads((adapter / SETTINGS).read_text("utf-8"))
+        how = {name: before[name] for name in ("base", "quantise", "double", "compute", "rank", "targets")}
+    except (OSError, ValueError, KeyError) as error:
+        raise FootnoteError(
+            f"{adapter} is no adapter of ours ({error}): footnote finetune train --out {adapter}"
+        ) from error
+    return Recipe(**{**how, "targets": tuple(how["targets"])}, data=data, out=out)
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -295,6 +439,8 @@ def _arguments(recipe: Recipe, material: Material, gpu: bool) -> Any:
         save_steps=every,
         save_total_limit=KEPT,
         load_best_model_at_end=evaluated,
+        metric_for_best_model=(ANSWERS if recipe.sample else "eval_loss") if evaluated else None,
+        greater_is_better=bool(recipe.sample) if evaluated else None,
         logging_steps=max(1, every // 4),
         report_to=recipe.report,
         bf16=recipe.compute == "bfloat16",
@@ -332,9 +478,10 @@ def _callbacks(
     callbacks = [progress(say, gpu)]
     if held_out:
         sample = slice(0, recipe.sample)
-        callbacks.append(
-            footnotes(held_out[sample], material.eval[sample], material.tokenizer, material.ends, recipe.out, say)
-        )
+        if recipe.sample:
+            callbacks.append(
+                footnotes(held_out[sample], material.eval[sample], material.tokenizer, material.ends, recipe.out, say)
+            )
         if recipe.patience:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.patience))
     return callbacks
@@ -347,7 +494,7 @@ def _finish(trainer: Any, recipe: Recipe, material: Material, settings: dict[str
     material.tokenizer.save_pretrained(str(out))
     result = {
         "steps": state.global_step,
-        "best_eval_loss": state.best_metric,
+        "best_answers" if recipe.sample else "best_eval_loss": state.best_metric,
         "train_loss": next((row["train_loss"] for row in reversed(state.log_history) if "train_loss" in row), None),
         "peak_gb": round(peak(gpu) / 1e9, 2),
     }
@@ -363,11 +510,11 @@ def _named(base: str) -> str:
     return str(folder.resolve()) if folder.is_dir() else base
 
 
-def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
+def is_finished(out: Path, settings: dict[str, Any]) -> bool:
     return (out / FINISHED).exists() and _settings(out) == settings
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
+def claim(out: Path, settings: dict[str, Any]) -> None:
     """A folder belongs to one run: another's checkpoints would be gone on from."""
     before = _settings(out)
     if before and before != settings:
@@ -382,4 +529,59 @@ def _settings(out: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return found
+
+
+# What merging changes: the adapter was trained beside rounded weights, and the merged model has the true ones.
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Over the tokens of held-out answers, each predicted from what stands before it."""
+
+    tokens: int
+    same: float  # share of them for which both models find the same token likeliest
+    loss_beside: float  # a token, of the adapter beside the base as it was trained, in 4 bit for QLoRA
+    loss_merged: float
+
+    def __str__(self) -> str:
+        return (
+            f"of {self.tokens} tokens of held-out answers {self.same:.1%} are chosen alike; loss {self.loss_beside:.4f}"
+            f" beside the base as it was trained, {self.loss_merged:.4f} merged"
+        )
+
+
+def compared(adapter: Path, merged: Path, data: Path, most: int = 32) -> Compared:
+    """One model after the other, so that both need not fit at once."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    recipe, gpu = recipe_of(adapter, data, merged), torch.cuda.is_available()
+    held_out = conversations(data / "eval.jsonl")[:most]
+    examples = read_material(recipe, held_out, [], 10**9).train
+    with quiet():
+        beside = _predicted(PeftModel.from_pretrained(load(recipe, gpu), str(adapter)), examples)
+        place = {"device_map": {"": 0}} if gpu else {}
+        whole = _predicted(AutoModelForCausalLM.from_pretrained(merged, dtype=torch.bfloat16, **place), examples)
+    n = len(beside)
+    return Compared(
+        n,
+        sum(one[0] == other[0] for one, other in zip(beside, whole, strict=True)) / n,
+        *(sum(loss for _, loss in each) / n for each in (beside, whole)),
+    )
+
+
+def _predicted(model: Any, examples: Sequence[Encoded]) -> list[tuple[int, float]]:
+    """For each token of the answers the likeliest one, and how unlikely the right one was found."""
+    import torch
+
+    model.eval()
+    found: list[tuple[int, float]] = []
+    for example in examples:
+        ids, first = torch.tensor([example.input_ids], device=model.device), len(example.prompt)
+        with torch.inference_mode():
+            logs = torch.log_softmax(model(input_ids=ids).logits[0, first - 1 : -1].float(), dim=-1)
+        losses = -logs.gather(1, ids[0, first:, None])[:, 0]
+        found += zip(logs.argmax(-1).tolist(), losses.tolist(), strict=True)
     return found

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.prompts import NOT_IN_GUIDES, SYSTEM
-from finetune.dataset import Held, Kept, Maker, held, write
+from assistant.prompts import NOT_IN_GUIDES, NOT_OUTRIGHT, SYSTEM
+from finetune.dataset import Brought, Held, Kept, Maker, brought, held, write
 from finetune.ideas import Idea, Place
 from ingest.errors import FootnoteError
 from ingest.library import Library
@@ -107,7 +107,7 @@ def rows(folder: Path) -> list[Row]:
 @pytest.fixture(scope="module")
 def folder(corpus_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    write(Library(corpus_library), out, QUESTIONS, examples=160, rerank=False)
+    write(Library(corpus_library), out, QUESTIONS, examples=160, rerank=False, read=8)
     return out
 
 
@@ -138,16 +138,18 @@ def test_nothing_of_the_question_set_is_taught(made: list[Row]) -> None:
 
 
 def test_without_keeping_it_out_it_would_be_taught(corpus_library: Path, tmp_path: Path) -> None:
-    write(Library(corpus_library), tmp_path, None, examples=60, rerank=False)
+    write(Library(corpus_library), tmp_path, None, examples=60, rerank=False, read=8)
     assert len(list(leaks(rows(tmp_path)))) > 10
 
 
 def test_every_kind_is_there_and_each_answer_cites_what_is_shown(made: list[Row]) -> None:
     kinds = {row.kind for row in made}
-    assert {"table", "definition", "heading", "list", "code", "compare", "follow", "missing", "planted"} <= kinds
+    assert {"table", "definition", "reason", "keywords", "heading", "list", "code", "compare", "follow"} <= kinds
+    assert {"missing", "near", "planted"} <= kinds
     for row in made:
         assert row.cited or row.answer == NOT_IN_GUIDES
         assert (row.answer == NOT_IN_GUIDES) == (row.kind in ("missing", "elsewhere"))
+        assert row.answer.startswith(NOT_OUTRIGHT) == (row.kind == "near")
 
 
 def test_a_conversation_shows_eight_passages_of_which_most_do_not_answer(made: list[Row]) -> None:
@@ -169,8 +171,11 @@ def test_no_section_is_both_trained_and_evaluated_on(made: list[Row]) -> None:
 
 
 def test_what_is_missing_is_nowhere_in_what_is_shown(made: list[Row]) -> None:
-    answered = {row.question: row for row in made if row.kind not in ("missing", "elsewhere", "planted", "conflict")}
-    twins = [(row, answered[row.question]) for row in made if row.kind == "missing" and row.question in answered]
+    derived = ("missing", "elsewhere", "planted", "conflict", "near")
+    answered = {row.question: row for row in made if row.kind not in derived}
+    twins = [
+        (row, answered[row.question]) for row in made if row.kind in ("missing", "near") and row.question in answered
+    ]
     assert twins
     for missing, twin in twins:
         shown = set(missing.units.values())
@@ -185,6 +190,13 @@ def test_the_card_counts_what_is_there(folder: Path, made: list[Row]) -> None:
     assert card["kept out"]["questions.jsonl"]
     text = (folder / "README.md").read_text()
     assert all(f"**{row.kind}**" in text for row in made)
+    assert text.count("\n**") == 30
+    assert card["overlap with what is kept out"] == {"near copies of its questions": 0, "answers on its evidence": 0}
+    refusals = sum(row.part == "train" and row.answer == NOT_IN_GUIDES for row in made)
+    assert card["answers"]["train"]["share of refusals"] == round(refusals / card["examples"]["train"], 3)
+    read = card["read by the judge"]
+    assert read["answers read"] + read["refusals read"] == 8
+    assert read["it would answer"] > read["answers read"] / 2
 
 
 def test_the_same_seed_makes_the_same_files(tmp_path: Path) -> None:
@@ -193,7 +205,16 @@ def test_the_same_seed_makes_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "guides" / "nested-circles.md").write_text(source)
     sync([tmp_path / "guides"], tmp_path / "library")
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
-        write(Library(tmp_path / "library"), tmp_path / name, None, examples=30, passages=3, rerank=False, seed=seed)
+        write(
+            Library(tmp_path / "library"),
+            tmp_path / name,
+            None,
+            examples=30,
+            passages=3,
+            rerank=False,
+            seed=seed,
+            read=2,
+        )
     read = {name: (tmp_path / name / "train.jsonl").read_bytes() for name in ("one", "same", "other")}
     assert read["one"] == read["same"] != read["other"]
     assert (tmp_path / "one" / "card.json").read_bytes() == (tmp_path / "same" / "card.json").read_bytes()
@@ -216,7 +237,46 @@ def test_other_words_are_proved_again_and_fall_back_to_the_rules(tmp_path: Path)
     assert 0 < len(changed) < len(plain)
     assert all(other.answer == one.answer or other.places == one.places for one, other in changed)
     assert not any("Zebras" in example.answer for example in again)
-    assert maker.left_out["phrased, but not found or not proved"] > 0
+    thrown = maker.phrasing["thrown away: not found by retrieval, or not proved"]
+    assert thrown > 0
+    assert maker.phrasing["kept"] == len(changed)
+
+
+def test_questions_from_elsewhere_are_asked_with_passages_of_their_own_set(tmp_path: Path) -> None:
+    """Its own passage stands among those that share its words; what cannot be answered sees none of its title."""
+    file = tmp_path / "faq.jsonl"
+    lines = [_asked_elsewhere(n, answerable=n % 3 > 0) for n in range(12)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    maker = Maker(tiny.library(tmp_path), None, passages=3, rerank=False, seed=0)
+    made = brought([file], 9, maker, 3, seed=0)
+    assert len(made) == 9
+    assert {example.kind for example in made} == {"brought", "brought, missing"}
+    for example in made:
+        number = int(re.search(r"\d+", example.question)[0])  # type: ignore[index]
+        assert len(example.request.passages) == 3
+        own = [p for p in example.request.passages if f"Valve {number} " in p.text]
+        assert len(own) == 1
+        if example.kind == "brought":
+            (place,) = example.places
+            assert own[0].text[place.start : place.end] == f"Valve {number} opens at {number + 7} bar."
+        else:
+            assert example.answer == NOT_IN_GUIDES
+            assert [p for p in example.request.passages if p.title == own[0].title] == own
+
+
+def _asked_elsewhere(n: int, answerable: bool) -> dict[str, object]:
+    first, second = f"Valve {n} is made of steel.", f"Valve {n} opens at {n + 7} bar."
+    return {
+        "question": f"When does valve {n} open?", "title": f"Plant {n % 4}", "passage": f"{first} {second}",
+        "units": [[0, len(first)], [len(first) + 1, len(first) + 1 + len(second)]],
+        "answer_units": [1] if answerable else [], "answerable": answerable,
+    }  # fmt: skip
+
+
+def test_a_file_without_questions_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"question": "x"}\n')
+    with pytest.raises(FootnoteError, match=r"holds no questions .*: --questions takes"):
+        Brought.of(tmp_path / "q.jsonl")
 
 
 def test_an_empty_library_is_said_to_be_empty(tmp_path: Path) -> None:

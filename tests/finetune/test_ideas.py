@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
 
@@ -95,6 +96,38 @@ def test_a_definition_is_asked_for_by_what_it_defines() -> None:
     assert subject("QLoRA stands for quantised low-rank adaptation.") == "QLoRA"
     for sentence in ("It is a way to lower it.", "Dropout is used often.", "The trends below are the ones to watch."):
         assert subject(sentence) == ""
+
+
+def test_a_sentence_that_says_why_how_or_when_is_asked_so() -> None:
+    asked = {
+        "Trees are robust because they split on order alone.": "Why are trees robust?",
+        "Deep trees cannot generalise, since they memorise rows.": "Why can deep trees not generalise?",
+        "To measure drift, compare two months of inputs.": "How do I measure drift?",
+        "Prefer AdamW whenever you want weight decay.": "When should I prefer AdamW?",
+        "Dropout lowers overfitting.": "",
+        "If it is slow because the disk is full, wait.": "",
+        "A model that is large is slow because it has more weights.": "",
+    }
+    assert {sentence: ideas.asked_of(sentence)[0] for sentence in asked} == asked
+
+
+def test_questions_are_typed_as_people_type() -> None:
+    question = "What is the learning rate of the optimiser?"
+    typed = {ideas.as_typed(question, Random(n)) for n in range(200)}
+    assert {question, question.lower().rstrip("?"), "learning rate optimiser"} <= typed
+    slips = [text for text in typed if len(set(text.lower().split()) ^ set(question.lower().split())) == 2]
+    assert slips
+    assert all(len(ideas.as_typed(question, Random(n), whole=True).split()) > 4 for n in range(200))
+
+
+def test_words_that_stand_together_in_one_chunk_alone_are_searched_for(tmp_path: Path) -> None:
+    common = "A forest of trees needs rows, and gradient boosting needs a learning rate for trees."
+    text = "".join(f"# Part {n}\n\n{common}\n\n" for n in range(5))
+    one = "# Last\n\nGradient boosting with a forest and a learning rate of its own wins on small rows.\n"
+    found = list(ideas.by_keywords(chunks(tmp_path, text + one), Random(0)))
+    assert all(len(idea.question.split()) > 2 for idea in found)
+    assert all(set(idea.question.split()) <= set(re.findall(r"\w+", idea.lines[0].text.lower())) for idea in found)
+    assert not any(idea.lines[0].text == common for idea in found), "it stands in five chunks"
 
 
 def test_names_keep_their_capitals_inside_a_question() -> None:

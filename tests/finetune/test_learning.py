@@ -6,6 +6,7 @@ That holds only if template, mask, lengths, merging and serving all fit together
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,8 +21,9 @@ import pytest
 from finetune import recipe
 from finetune.merge import merge
 from finetune.phrasing import Example
+from finetune.prefer import Preference, prefer
 from finetune.recipe import Encoded
-from finetune.train import FINISHED, train
+from finetune.train import FINISHED, compared, train
 from tests.finetune import tiny
 
 
@@ -48,7 +50,7 @@ def adapter(world: World) -> Path:
 
 def test_what_is_taught_has_answers_with_ids_and_refusals(world: World) -> None:
     kinds = {example.kind for example in world.examples}
-    assert {"table", "list", "follow", "missing", "elsewhere"} <= kinds
+    assert {"table", "column", "code", "follow", "missing", "elsewhere"} <= kinds
     assert len(world.examples) == 24
 
 
@@ -72,7 +74,33 @@ def test_the_adapter_and_the_merged_model_say_what_was_taught_word_for_word(worl
     assert {"model.safetensors", "tokenizer.json", "chat_template.jinja", "README.md"} <= set(os.listdir(merged))
     assert (merged / "model.safetensors").stat().st_mode == (merged / "README.md").stat().st_mode
     assert tiny.learned(merged, world.examples) == 1
+    found = compared(adapter, merged, world.data)
+    assert found.tokens > 50
+    assert found.same > 0.9
+    assert max(found.loss_beside, found.loss_merged) < 0.5
+    assert f"{found.same:.1%} are chosen alike" in str(found)
     assert tiny.learned(world.base, world.examples) == 0
+
+
+def test_a_model_learns_to_prefer_what_the_proof_prefers(world: World, adapter: Path) -> None:
+    """Its own answers, drawn so hot that some are wrong: each better one gains on its worse one."""
+    preference = Preference(
+        adapter=adapter, data=world.data, out=world.place / "preferred", questions=6, answers=4, temperature=2.5,
+        margin=0.1, room=40, steps=8, batch=4, accumulate=1, learning_rate=5e-4, checkpointing=False, sample=2,
+    )  # fmt: skip
+    said: list[str] = []
+    preferred = prefer(preference, said.append)
+    pairs = [
+        row["pair"] for row in map(json.loads, (preferred / "pairs.jsonl").read_text().splitlines()) if row["pair"]
+    ]
+    assert len(pairs) > 3
+    assert all(pair["merits"][0] > pair["merits"][1] for pair in pairs)
+    before, after = (tiny.leads(folder, world.data, pairs) for folder in (adapter, preferred))
+    assert sum(one < other for one, other in zip(before, after, strict=True)) == len(pairs)
+    assert said[0].startswith("before: of 2 held-out answers: merit ")
+    assert "answered 100%" in said[0]
+    assert (preferred / FINISHED).exists()
+    assert tiny.learned(preferred, world.examples[:6]) > 0.5, "it forgot what it knew"
 
 
 def _answer_not_taught(example: Encoded) -> Encoded:

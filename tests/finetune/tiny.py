@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def data(folder: Path, found: Sequence[Example]) -> Path:
     return folder
 
 
-def llama(folder: Path, found: Sequence[Example], seed: int = 0) -> Path:
+def llama(folder: Path, found: Sequence[Example], seed: int = 0, room: int = 1024) -> Path:
     """Random weights, and a tokenizer for which the long system prompt is few tokens, so that a step takes no time."""
     import torch
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -119,7 +119,7 @@ def llama(folder: Path, found: Sequence[Example], seed: int = 0) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=room,
         initializer_range=0.2,  # wider than is usual, or adapters this small cannot turn the frozen weights
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -188,6 +188,26 @@ def learned(model: Path, found: Sequence[Example], quantise: Quantise = "auto") 
         _said(events) == _said(parse([e.answer], e.request.passages)) for e, events in zip(found, written, strict=True)
     ]
     return sum(right) / len(right)
+
+
+def leads(folder: Path, data: Path, pairs: Sequence[Mapping[str, Any]]) -> list[float]:
+    """By how much more likely a model finds the better answer of each pair than the worse, in logarithms."""
+    import torch
+
+    from assistant.writers.llama import load
+    from finetune.recipe import conversations, encoded
+
+    loaded, rows = load(folder), conversations(data / "train.jsonl")
+
+    def likely(answer: str, line: int) -> float:
+        said = {**rows[line], "completion": [{"role": "assistant", "content": answer}]}
+        example = encoded(loaded.tokenizer, said, loaded.vocabulary.ends)
+        ids, first = torch.tensor([example.input_ids]), len(example.prompt)
+        with torch.inference_mode():
+            logs = torch.log_softmax(loaded.model(input_ids=ids).logits[0, first - 1 : -1].float(), dim=-1)
+        return float(logs.gather(1, ids[0, first:, None]).sum())
+
+    return [likely(pair["chosen"], pair["line"]) - likely(pair["rejected"], pair["line"]) for pair in pairs]
 
 
 def _said(events: Iterable[Text | Cite | Stop]) -> tuple[str, list[tuple[tuple[int, int], ...]]]:
