@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from assistant.page import ICON, ask, side
+from assistant.page import ICON, ask, side, visit
 
 st.set_page_config(page_title="Footnote", page_icon=str(ICON), layout="wide")
 st.session_state.pages = {
@@ -15,4 +15,6 @@ st.session_state.pages = {
     "read": st.Page(side.guide_page, title="Guide", url_path="read"),
     "evaluation": st.Page(side.evaluation_page, title="Evaluation", url_path="evaluation"),
 }
-st.navigation(list(st.session_state.pages.values()), position="hidden").run()
+page = st.navigation(list(st.session_state.pages.values()), position="hidden")
+if visit.entered():
+    page.run()

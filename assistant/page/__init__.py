@@ -5,6 +5,8 @@ side      the panel beside every page; a guide to read; the report of an evaluat
 guides    guides in the panel: uploads, reading, taking out
 visit     who is visiting, where they are, and what can write an answer
 view      an answer becomes what the browser draws            (no Streamlit)
+share     an answer as HTML that stands alone                  (no Streamlit)
+layout    its sentences as paragraphs, lists, tables, code    (no Streamlit)
 jobs      an answer, or an ingest, under way in its own thread (no Streamlit)
 """
 
@@ -21,14 +23,16 @@ HERE = Path(__file__).parent / "parts"
 ICON = HERE / "icon.png"
 _SCRIPTS = {
     "answer": ("render.js", "panel.js", "draw.js", "answer.js"),
-    "reader": ("render.js", "reader.js"),
+    "reader": ("render.js", "panel.js", "reader.js"),
     "picker": ("render.js", "picker.js"),
     "report": ("report.js",),
     "page": ("page.js",),
+    "theme": ("theme.js",),
+    "asked": ("render.js", "asked.js"),
 }
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _code(name: str) -> tuple[str, str]:
     css = (HERE / "parts.css").read_text(encoding="utf-8")
     scripts = [(HERE / file).read_text(encoding="utf-8") for file in _SCRIPTS[name]]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ import streamlit as st
 
 from assistant.answer import History
 from assistant.conversations import Turn
-from assistant.page import guides, mount, side, view, visit
+from assistant.helps import starting_questions
+from assistant.page import guides, mount, share, side, view, visit
 from assistant.page.jobs import Answering
 from assistant.page.visit import LABELS, missing
 from assistant.prompts import messages
 from assistant.records import QUESTION_CHARACTERS, SHOWN, Answer, Passage, Request, neutralise
 from assistant.records import Turn as Earlier
-from ingest.chunks import Chunk
 from ingest.errors import FootnoteError, LibraryError
 from ingest.library import Library, own
 
@@ -37,7 +38,7 @@ def page() -> None:
         count = len(library.paths())
     except LibraryError as error:
         side.panel()
-        first_page(str(error))
+        first_page(visit.plain(str(error)))
         return
     if not count:
         side.panel()
@@ -47,15 +48,29 @@ def page() -> None:
     if asked := _asked_now():
         if wrong := ask(asked, turns):
             st.session_state.refused = asked, wrong
+            st.session_state.refusals = time.time()
             st.rerun()
         turns = visit.shown_turns(_conversation())
     mark = {"cookie": visit.COOKIE, "mark": visit.owner(), "focus": st.session_state.get("conversation") or "new"}
+    mark["asked"] = turns[-1].question if turns else ""
     mount("page", "page", mark)
-    if turns:
+    with st.container(key="thread"):  # always there, so that what follows it keeps its place on the page
         _thread(turns)
-    else:
-        _welcome(library, count)
+    _announced(turns)
+    if not turns:
+        with st.container(key="welcome"):
+            _welcome(library, count)
     side.panel([answer for turn in turns if (answer := _answer(turn))])
+
+
+def _announced(turns: list[Turn]) -> None:
+    """The tab's title; what is said to whoever cannot see that an answer is there; and where the next one is drawn."""
+    if title := st.session_state.get("title"):
+        st.set_page_config(page_title=neutralise(title))
+    answer = _answer(turns[-1]) if turns else None
+    said = view.in_short(answer) if answer else ""
+    refused = st.session_state.pop("refusals", 0)
+    mount("asked", "asked", {"said": said, "limit": QUESTION_CHARACTERS, "refused": refused})
 
 
 def _asked_now() -> str:
@@ -77,14 +92,18 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
     if why := missing(visit.choice()):
         return f"{LABELS[visit.choice().kind]} cannot write. {why}."
     try:
+        only = guides.chosen(visit.library())
+        if only == []:
+            return "No guide is ticked in the panel: tick at least one that is to be asked."
         assistant, store, sources = visit.chosen(), visit.conversations(), visit.sources()
         log = own(visit.place(), LOG) if st.session_state.get("log") else None
     except FootnoteError as error:
-        return str(error)
+        return visit.plain(str(error))
     place = place if place is not None else (turns[-1].place + 1 if turns else 0)
     name = st.session_state.get("conversation") or store.begin(visit.owner(), question)
-    st.session_state.conversation = name
-    st.query_params["c"] = name
+    if st.session_state.get("conversation") != name:
+        st.session_state.conversation, st.session_state.title = name, question
+        st.query_params["c"] = name
     turn = store.ask(name, question, place)
     history = _history(t for t in turns if t.place < place)
 
@@ -96,7 +115,15 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
         cited = {note.document for note in answer.footnotes} | {p.document for p in answer.passages}
         store.answered(turn, answer, sources.hashes(cited))
 
-    job = Answering(question, visit.choice().name, lambda: assistant.stream(question, history), keep)
+    named = [glob.escape(path) for path in only or ()]
+    plain = visit.assistant()
+    job = Answering(
+        question,
+        visit.choice().name,
+        lambda: assistant.stream(question, history, documents=named),
+        keep,
+        lambda answer: plain.near(answer, history),
+    )
     visit.answering()[turn] = job
     visit.forget_finished()
     job.wait(AT_ONCE)
@@ -109,16 +136,13 @@ def _history(turns: Iterable[Turn]) -> History:
 
 
 def _conversation() -> str | None:
-    """The open conversation: the visit's own, else the one in the address, if it is this browser's."""
+    """The conversation that the address names, if it is this browser's: so Back, Forward and links lead to theirs."""
     named = st.query_params.get("c")
-    if "conversation" not in st.session_state:
+    if "conversation" not in st.session_state or st.session_state.conversation != named:
         found = visit.conversations().find(visit.owner(), named) if named else None
         st.session_state.conversation = found.id if found else None
+        st.session_state.title = found.title if found else ""
     current: str | None = st.session_state.conversation
-    if current:
-        st.query_params["c"] = current
-    elif named:
-        del st.query_params["c"]
     return current
 
 
@@ -134,7 +158,9 @@ def _thread(turns: list[Turn]) -> None:
             if job and not job.wait(0):
                 _writing(turn.id, job, turn is turns[-1])
                 continue
-            visit.answering().pop(turn.id, None) if turn.answer else None
+            if job and job.offered is not None and turn.answer:
+                visit.answering().pop(turn.id, None)
+                st.session_state.offered = (turn.id, job.offered)
             _finished(turn, job, turns)
 
 
@@ -150,18 +176,67 @@ def _writing(turn: int, job: Answering, last: bool) -> None:
 
 def _finished(turn: Turn, job: Answering | None, turns: list[Turn]) -> None:
     turn = replace(turn, answer=turn.answer or (job.answer if job else None))
-    _draw(view.finished(turn), turn.id == turns[-1].id)
+    with st.container():  # as a fragment draws into one: so the browser keeps what it has drawn while it was written
+        _draw(view.finished(turn), turn.id == turns[-1].id)
     show(turn, turns, ask)
+    if turn.id == turns[-1].id:
+        _offer(turn.id)
+
+
+def _offer(turn: int) -> None:
+    """Questions to go on with, which are looked for while the answer is read."""
+    known, questions = st.session_state.get("offered", (0, []))
+    if known == turn:
+        _offered(turn, questions)
+    elif turn in visit.answering():
+        _looking(turn)
+
+
+@st.fragment(run_every=0.5)
+def _looking(turn: int) -> None:
+    job = visit.answering().get(turn)
+    if job and job.offered:
+        _offered(turn, job.offered)
+
+
+def _offered(turn: int, questions: Sequence[str]) -> None:
+    if not questions:
+        return
+    with st.container(key=f"offered-{turn}"):
+        st.caption("The guides also answer")
+        for i, question in enumerate(questions):
+            if st.button(visit.label(question), key=f"offered-{turn}-{i}", icon=":material/subdirectory_arrow_right:"):
+                st.session_state.starter = question
+                st.rerun(scope="app")
 
 
 def _draw(shown: view.Shown, last: bool) -> None:
     shown = replace(shown, last=last)
-    done = mount("answer", f"answer-{shown.id}", view.data(shown, visit.sources()), "read")
+    data = view.data(shown, visit.sources())
+    wanted = st.session_state.get("picture", ("", 0))
+    done = mount("answer", f"answer-{shown.id}", data | _picture(data, *wanted), "read", "picture")
     if done.read:
-        visit.go_to("read", **done.read)
+        visit.go_to("read", **done.read, c=st.session_state.conversation)
+    if done.picture is not None and (shown.id, done.picture) != wanted:
+        st.session_state.picture = (shown.id, done.picture)
+        st.rerun()
+
+
+def _picture(data: view.Data, answer: str, index: int) -> view.Data:
+    """The page of the PDF that the reader has opened a footnote of, in the data of that footnote's answer."""
+    if data["id"] != answer or not 0 <= index < len(data["places"]) or not (place := data["places"][index])["page"]:
+        return {}
+    return {
+        "picture": {"place": index, **visit.picture(place["document"], place["page"], place["start"], place["end"])}
+    }
 
 
 def _welcome(library: Library, count: int) -> None:
+    if st.query_params.get("c"):
+        st.info(
+            "This conversation is not one of yours: it was begun in another browser, or is deleted."
+            " Choose one of your own on the left, or ask something new."
+        )
     st.html("<h1 class='footnote-title'>Ask your guides</h1>")
     st.markdown(
         "Every sentence of an answer has a footnote that leads to the exact words."
@@ -198,6 +273,8 @@ def show(turn: Turn, turns: list[Turn], ask: Ask) -> None:
                 "Edit", icon=":material/edit:", type="tertiary", key=f"edit-{turn.id}", help="Edit the question"
             ):
                 st.session_state.editing = turn.id
+        if turn.answer and turn.answer.status in SHOWN:
+            _share(turn, turn.answer)
         if st.button("What the model saw", icon=":material/visibility:", type="tertiary", key=f"saw-{turn.id}"):
             _seen(turn, turns)
         _versions(turn)
@@ -206,6 +283,15 @@ def show(turn: Turn, turns: list[Turn], ask: Ask) -> None:
         _edit(turn, turns, ask)
     if st.session_state.get(f"thumb-{turn.id}", turn.thumb) is not None:
         _comment(turn, turns)
+
+
+def _share(turn: Turn, answer: Answer) -> None:
+    file = "-".join(re.findall(r"\w+", answer.question.lower()))[:60] or "answer"
+    st.download_button(
+        "Share", lambda: share.page(answer, time.strftime("%d %B %Y")), f"{file}.html", "text/html",
+        icon=":material/ios_share:", type="tertiary", key=f"share-{turn.id}", on_click="ignore",
+        help="One HTML file to give away: the answer with all its quotes. Nothing in it can be changed here.",
+    )  # fmt: skip
 
 
 def _anew(question: str, turn: Turn, turns: list[Turn], ask: Ask) -> None:
@@ -301,9 +387,9 @@ def _keep(turn: Turn, turns: list[Turn]) -> None:
     try:
         file = keep(visit.place(), question(turn, history, picked, words.split(",")))
     except FootnoteError as error:
-        st.error(visit.label(str(error)))
+        st.error(visit.label(visit.plain(str(error))))
     else:
-        st.success(visit.label(f"Kept in {file}. footnote evaluate {file} asks it again."))
+        st.success(visit.label(f"Kept in {file}, for the next evaluation."))
 
 
 # An answer that fell short becomes a question of the evaluation set.
@@ -399,67 +485,12 @@ def first_page(why: str) -> None:
     if "no library at" not in why:
         st.warning(visit.label(why))
     st.markdown("**There is nothing to ask yet.** Choose what it should read:")
-    if CORPUS.is_dir() and st.button("Read the starter guides", type="primary", icon=":material/auto_stories:"):
+    if (
+        CORPUS.is_dir()
+        and visit.may("ingest")
+        and st.button("Read the starter guides", type="primary", icon=":material/auto_stories:")
+    ):
         place = visit.place()
         guides.begin(lambda tell: guides.renew(place, [CORPUS], tell))
     guides.upload("first")
     guides.outcome()
-
-
-# Questions to begin with, drawn from the guides: those that they ask themselves, else what their headings name.
-
-SAMPLE = 400  # chunks looked at
-SHORTEST, LONGEST_STARTER = 12, 90  # characters of a starter
-_GENERAL = re.compile(
-    r"(?i)introduction|overview|summary|conclusion|contents|table of|references|resources|faq|frequently|further"
-    r"|notes?$|about|licen[cs]e|appendix"
-)
-_BEGINS_NAME = re.compile(r"^(?:[A-Z][A-Za-z]*[A-Z]|[A-Z]\d|[A-Z]+\b)")
-
-
-# A heading that names its question without asking it, and the question: "What dropout is", "How to choose a metric".
-_TURNED = (
-    (re.compile(r"^What (.+) (is|are|does|do)$"), r"What \2 \1?"),
-    (re.compile(r"^How to (.+)$"), r"How do I \1?"),
-    (re.compile(r"^When to (.+)$"), r"When should I \1?"),
-)
-
-
-def starting_questions(library: Library, n: int = 5) -> list[str]:
-    """One question in turn from each guide, those that the guides ask themselves first, and of each kind one first."""
-    ids = library.select()
-    chunks = library.chunks(ids[:: max(1, len(ids) // SAMPLE)])
-    by_guide: dict[str, list[Chunk]] = {}
-    for _, chunk in sorted(chunks.items()):
-        by_guide.setdefault(chunk.document, []).append(chunk)
-    rounds = zip_longest(*(list(_spread(list(dict.fromkeys(_asked(found))))) for found in by_guide.values()))
-    found = list(dict.fromkeys(filter(None, chain.from_iterable(rounds))))
-    kinds = {question.split()[0]: question for question in reversed(found)}  # how it begins, and the first that does
-    return [*(first := [q for q in found if q in kinds.values()][:n]), *(q for q in found if q not in first)][:n]
-
-
-def _spread(questions: list[str]) -> Iterator[str]:
-    """From the middle on: what stands first is seldom what a guide is about."""
-    middle = len(questions) // 2
-    return chain(questions[middle:], questions[:middle])
-
-
-def _asked(chunks: Sequence[Chunk]) -> Iterator[str]:
-    headings = [neutralise(c.section.rsplit(" > ", 1)[-1]).strip() for c in chunks]
-    asked = [q for q in map(_turned, headings) if q.endswith("?") and SHORTEST <= len(q) <= LONGEST_STARTER]
-    if asked:
-        return iter(asked)
-    named = (h.rstrip(".:") for h in headings if h and "?" not in h and not _GENERAL.search(h))
-    return (
-        q for h in named if len(q := f"What is said about {_lowered(h)}?") <= LONGEST_STARTER and len(h.split()) > 1
-    )
-
-
-def _turned(heading: str) -> str:
-    found = ((pattern.match(heading), question) for pattern, question in _TURNED)
-    return next((match.expand(question) for match, question in found if match), heading)
-
-
-def _lowered(heading: str) -> str:
-    bare = re.sub(r"^[\d.]+\s+", "", heading)
-    return bare if _BEGINS_NAME.match(bare) else bare[:1].lower() + bare[1:]

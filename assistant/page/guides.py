@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import glob
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import streamlit as st
@@ -14,9 +18,9 @@ from assistant.page import visit
 from assistant.page.jobs import Ingesting, Stopped
 from assistant.records import neutralise
 from ingest.documents import SUFFIXES
-from ingest.errors import FootnoteError, LibraryError, ReadError
-from ingest.library import Library, own
-from ingest.sync import Report, Tell, changes, file_of, sync
+from ingest.errors import FootnoteError, ReadError
+from ingest.library import Library, Stored, own, unpack_pages
+from ingest.sync import Progress, Report, Tell, changes, file_of, sync
 from ingest.sync import remove as leave_out
 
 # Files that a visitor gives to the library. They are kept in its own folder, whatever they are called.
@@ -40,19 +44,46 @@ def safe_name(name: str) -> str:
 
 
 def keep(place: Path, name: str, data: bytes) -> Path:
-    """Writes an upload into the library's folder; one of the same name replaces it."""
+    """Writes an upload into the library's folder; one of the same name replaces it, and is kept until it is read."""
+    path = kept_as(place, name)
+    waiting = path.with_name(f".{path.name}.part")
+    try:
+        waiting.write_bytes(data)
+        if path.exists():
+            path.replace(_before(path))
+        waiting.replace(path)
+    except OSError as error:
+        raise ReadError(f"{path.name} cannot be kept ({error.strerror}). Make room, or the folder writable.") from error
+    return path
+
+
+def kept_as(place: Path, name: str) -> Path:
+    """Where an upload of this name is kept."""
     folder = own(place, FOLDER).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / safe_name(name)
     if path.is_symlink() or path.parent != folder:
         raise ReadError(f"{name!r} leads out of the library's folder. Give the file another name.")
-    waiting = path.with_name(f".{path.name}.part")
-    try:
-        waiting.write_bytes(data)
-        waiting.replace(path)
-    except OSError as error:
-        raise ReadError(f"{path.name} cannot be kept ({error.strerror}). Make room, or the folder writable.") from error
     return path
+
+
+def other_name(place: Path, name: str) -> str:
+    """A name that is free, for a file that is not to replace the one of its own."""
+    stem, _, suffix = name.rpartition(".")
+    return next(n for i in count(2) if not kept_as(place, n := f"{stem} ({i}).{suffix}").exists())
+
+
+def _before(path: Path) -> Path:
+    """What an upload replaces stands here until the new one has been read."""
+    return path.with_name(f".{path.name}.before")
+
+
+def _undone(path: Path) -> None:
+    """The upload goes again; what it replaced is back."""
+    if _before(path).exists():
+        _before(path).replace(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def renew(place: Path, paths: Iterable[str | Path], tell: Tell) -> Report:
@@ -61,23 +92,29 @@ def renew(place: Path, paths: Iterable[str | Path], tell: Tell) -> Report:
 
 
 def take_up(place: Path, tell: Tell, fresh: Sequence[Path] = ()) -> Report:
-    """Reads the uploads. Stopped by the visitor, those that were fresh are not wanted after all, unless an earlier one
-    of the same name has been read."""
+    """Reads the uploads. Of the fresh ones none stays that could not be read, or whose reading the visitor stopped;
+    what it replaced does."""
     try:
-        return renew(place, [place / FOLDER], tell)
+        report = renew(place, [place / FOLDER], tell)
     except Stopped:
-        for path in set(fresh) - _read_before(place):
-            path.unlink(missing_ok=True)
+        for path in fresh:
+            _undone(path)
         raise
+    failed = {file_of(failure.root, failure.file).resolve() for failure in report.failed}
+    refused = [path for path in fresh if path.resolve() in failed]
+    for path in refused:
+        _undone(path)
+    for path in fresh:
+        _before(path).unlink(missing_ok=True)
+    if refused:
+        _look_again(place, tell)
+    return report
 
 
-def _read_before(place: Path) -> set[Path]:
-    try:
-        library = Library(place)
-    except LibraryError:  # these were to be the first
-        return set()
-    found = (upload_of(library, d.root, d.file) for d in library.documents())
-    return {path.resolve() for path in found if path}
+def _look_again(place: Path, tell: Tell) -> None:
+    """So that the library does not go on telling of files that were refused and are gone."""
+    with suppress(FootnoteError):  # a folder with nothing in it is an error, and then nothing is told of it
+        again(Library(place), tell)
 
 
 def again(library: Library, tell: Tell) -> Report:
@@ -113,6 +150,8 @@ SLOT = "ingest"
 
 def begin(work: Callable[[Tell], Report | None]) -> None:
     """Starts an ingest, unless one is under way, and shows the page again, with its progress."""
+    if not visit.may("ingest"):
+        return
     running = visit.ingesting().get(SLOT)
     if running is None or running.wait(0):
         visit.ingesting()[SLOT] = Ingesting(work)
@@ -135,14 +174,22 @@ def _progress(key: str) -> None:
     if job is None or job.wait(0):
         st.rerun()
         return
-    progress = job.progress
-    share = progress.done / progress.total if progress and progress.total else 0.0
-    doing = (
-        f"Reading {neutralise(progress.doing)}, {progress.done} of {progress.total} done" if progress else "Starting…"
-    )
-    st.progress(min(share, 1.0), text=visit.label(doing))
-    if st.button("Stop reading", icon=":material/stop_circle:", key=f"stop-reading-{key}"):
+    share, doing = told(job.progress)
+    st.progress(share, text=visit.label("Stopping…" if job.stopping else doing))
+    if not job.stopping and st.button("Stop reading", icon=":material/stop_circle:", key=f"stop-reading-{key}"):
         job.stop()
+
+
+def told(progress: Progress | None) -> tuple[float, str]:
+    """How far an ingest is, as a share, and in words: of what takes long just now."""
+    if progress is None or not progress.total:
+        return 0.0, "Starting…"
+    if progress.parts:
+        doing = neutralise(progress.doing.split(":")[0])
+        return min(progress.part / progress.parts, 1.0), f"{doing}: {progress.part:,} of {progress.parts:,} passages"
+    return min(progress.done / progress.total, 1.0), (
+        f"Reading {neutralise(progress.doing)}, {progress.done} of {progress.total} done"
+    )
 
 
 def outcome(failures: bool = True) -> None:
@@ -165,61 +212,227 @@ def summary(report: Report) -> str:
 
 
 def upload(key: str) -> None:
-    """A field for files; what is given is kept in the library's own folder and read at once."""
+    """A field for files; what is given is kept in the library's own folder and read at once. Files that are dropped
+    anywhere on the page land in it (`parts/page.js`)."""
+    if not visit.may("ingest"):
+        return
     serial = st.session_state.get("uploaded", 0)
     kinds = sorted(suffix.lstrip(".") for suffix in SUFFIXES)
     given = st.file_uploader("Add guides", type=kinds, accept_multiple_files=True, key=f"upload-{key}-{serial}")
     for error in st.session_state.get("upload_errors", []):
         st.error(visit.label(error))
-    if not given:
-        return
-    st.session_state.uploaded = serial + 1  # an emptied field, so that the same files are not taken again
-    st.session_state.upload_errors = errors = list[str]()
-    kept = []
-    for file in given:
+    if given:
+        st.session_state.uploaded = serial + 1  # an emptied field, so that the same files are not taken again
+        _take([(file.name, file.getvalue()) for file in given])
+    if waiting := st.session_state.get("replacing"):
+        _replace(waiting)
+
+
+Given = tuple[str, bytes]  # a file's name and what is in it
+
+
+def _take(given: Sequence[Given], replace: bool = False) -> None:
+    """Keeps what is given and has it read. What would replace another is asked about first."""
+    place, errors = visit.place(), list[str]()
+    fresh, waiting = list[Path](), list[Given]()
+    for name, data in given:
         try:
-            kept.append(keep(visit.place(), file.name, file.getvalue()))
-        except FootnoteError as error:
+            path = kept_as(place, name)
+            if path.exists() and not replace and path.read_bytes() != data:
+                waiting.append((name, data))
+            else:
+                fresh.append(keep(place, name, data))
+        except (FootnoteError, OSError) as error:
             errors.append(neutralise(str(error)))
-    if kept:
-        place = visit.place()
-        begin(lambda tell: take_up(place, tell, kept))
+    st.session_state.update(upload_errors=errors, replacing=waiting)
+    if fresh:
+        begin(lambda tell: take_up(place, tell, fresh))
     st.rerun()
 
 
-# The guides in the panel.
+@st.dialog("There is one of this name")
+def _replace(waiting: list[Given]) -> None:
+    names = ", ".join(kept_as(visit.place(), name).name for name, _ in waiting)
+    st.markdown(visit.label(f"{names}: replace what is in the library, or keep both?"))
+    buttons = st.container(horizontal=True)
+    if buttons.button("Replace", type="primary", key="replace"):
+        _take(waiting, replace=True)
+    if buttons.button("Keep both", key="keep-both"):
+        _take([(other_name(visit.place(), name), data) for name, data in waiting])
+    if buttons.button("Leave it", key="leave-it"):
+        st.session_state.replacing = []
+        st.rerun()
+
+
+# The guides in the panel: always in sight, ticked to be asked.
+
+LISTED = 40  # rows; beyond these a guide is looked for by its name
+FEW = 8  # guides that need no search
+ROW_CHARACTERS = 56  # of a title: three lines, with what is said of the guide below it
+FRESH_SECONDS = 20  # a look at every file is not done more often
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    sections: int
+    pages: int
+
+    def __str__(self) -> str:
+        n, what = (self.pages, "page") if self.pages else (self.sections, "section")
+        return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _extents(_library: Library, place: str, generation: int) -> dict[int, Extent]:
+    sections: dict[int, set[str]] = {}
+    last: dict[int, int] = {}
+    for document, start, section, packed in _library.rows("SELECT document, start, section, page FROM chunk"):
+        sections.setdefault(document, set()).add(section)
+        pages = [page for _, page in unpack_pages(start, packed)]
+        last[document] = max([last.get(document, 0), *pages])
+    return {document: Extent(len(found), last[document]) for document, found in sections.items()}
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=FRESH_SECONDS)
+def _news(_library: Library, place: str, generation: int) -> tuple[list[str], list[str], list[str]]:
+    """What is new, changed and gone in the folders, since they were read."""
+    found = changes(_library)
+    return found.added, found.changed, found.removed
+
+
+def chosen(library: Library) -> list[str] | None:
+    """The guides that are ticked; nothing where all are, since then none has to be named."""
+    left_out = st.session_state.get("left_out", set())
+    if not left_out:
+        return None
+    return [path for path in library.paths() if path not in left_out]
 
 
 def listing(library: Library) -> None:
-    """Each guide with its size, and a way to take it out."""
     documents = library.documents()
-    for document in documents[:200]:
-        notes = "; ".join([*document.notes, *(f"{n} {kind}" for kind, n in document.repairs.items())])
-        row = st.container(
-            horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"guide-{document.id}"
-        )
-        title = neutralise(document.title) or document.path
-        help_text = visit.label(f"{document.path}, {document.chunks} passages{', ' + notes if notes else ''}")
-        if row.button(visit.label(title), key=f"read-{document.id}", type="tertiary", help=help_text, width="stretch"):
-            visit.go_to("read", document=document.path)
-        with row.popover(f"About {visit.label(title)}", type="tertiary", icon=":material/more_horiz:"):
-            st.caption(help_text)
-            if st.button("Take out of the library", key=f"remove-{document.id}"):
-                begin(lambda tell, path=document.path: remove(library, path, tell))  # type: ignore[misc]
-    if len(documents) > 200:
-        st.caption(f"And {len(documents) - 200} more: footnote status -v lists them all.")
+    known = str(visit.place()), library.generation
+    added, changed, gone = _news(library, *known)
+    left_out = _left_out(documents)
+    _heading(documents, left_out)
+    _renewal(library, added, changed, gone)
+    shown = _sought(documents)
+    with st.container(key="guides-list"):
+        for document in shown[:LISTED]:
+            states = {**dict.fromkeys(changed, "changed since"), **dict.fromkeys(gone, "its file is gone")}
+            _row(library, document, _extents(library, *known).get(document.id), states.get(document.path, ""), left_out)
+    if len(shown) > LISTED:
+        st.caption(f"And {len(shown) - LISTED} more: look for them by name.")
+    _failures(library)
+
+
+def _sought(documents: Sequence[Stored]) -> list[Stored]:
+    if len(documents) <= FEW:
+        return list(documents)
+    name = st.text_input("Find a guide", key="find-guide", placeholder="Find a guide", label_visibility="collapsed")
+    return [d for d in documents if name.lower() in f"{d.title} {d.path}".lower()]
+
+
+def _left_out(documents: Sequence[Stored]) -> set[str]:
+    """The guides that are not ticked, those that are not in sight just now among them."""
+    known: set[str] = st.session_state.get("left_out", set())
+    ticked = {d.path: st.session_state.get(f"tick-{d.id}", d.path not in known) for d in documents}
+    st.session_state.left_out = {path for path, is_ticked in ticked.items() if not is_ticked}
+    return set(st.session_state.left_out)
+
+
+def _heading(documents: Sequence[Stored], left_out: set[str]) -> None:
+    paths = {document.path for document in documents}
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center", key="guides-heading"):
+        asked = f"{len(documents) - len(left_out)} of {len(documents)} asked"
+        st.caption(asked if left_out else f"{len(documents)} guide{'s' * (len(documents) > 1)}, all asked")
+        if left_out:
+            st.button("All", key="tick-all", type="tertiary", on_click=_leave_out, args=(documents, set()))
+        elif len(documents) > 1:
+            st.button("None", key="tick-none", type="tertiary", on_click=_leave_out, args=(documents, paths))
+
+
+def _leave_out(documents: Sequence[Stored], paths: set[str]) -> None:
+    """Asks all guides but these from now on."""
+    st.session_state.left_out = paths
+    for document in documents:
+        st.session_state[f"tick-{document.id}"] = document.path not in paths
+
+
+def _row(library: Library, document: Stored, extent: Extent | None, state: str, left_out: set[str]) -> None:
+    title = neutralise(document.title) or document.path
+    row = st.container(
+        horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"guide-{document.id}"
+    )
+    tick = f"tick-{document.id}"
+    st.session_state.setdefault(tick, document.path not in left_out)
+    row.checkbox(f"Ask {visit.label(title)}", key=tick, label_visibility="collapsed")
+    about = ", ".join(filter(None, (str(extent) if extent else "", state)))
+    short = title if len(title) <= ROW_CHARACTERS else title[: ROW_CHARACTERS - 1].rstrip() + "…"
+    said = f"{visit.label(short)}  \n:small[{visit.label(about)}]"
+    if row.button(said, key=f"read-{document.id}", type="tertiary", width="stretch"):
+        visit.go_to("read", doc=document.path)
+    if row.button(
+        f"About {visit.label(title)}", key=f"about-{document.id}", type="tertiary", icon=":material/more_horiz:"
+    ):
+        _about(library, document, extent, state)
+
+
+@st.dialog("Guide")
+def _about(library: Library, document: Stored, extent: Extent | None, state: str) -> None:
+    """What is known of a guide, and what can be done with it."""
+    title = neutralise(document.title) or document.path
+    st.markdown(f"**{visit.label(title)}**")
+    dated = time.strftime("%d %B %Y, %H:%M", time.localtime(document.mtime_ns / 1e9)) if document.mtime_ns > 0 else ""
+    repairs = [f"{n} {kind}" for kind, n in document.repairs.items()]
+    for line in (
+        f"{document.path}: {extent}, {document.chunks} passages",
+        f"The file is of {dated}; the library was last renewed {_renewed(library)}." if dated else "",
+        f"It has {state}: read the folders again to bring it in." if state == "changed since" else state,
+        "; ".join([*document.notes, *repairs]),
+    ):
+        if line:
+            st.caption(visit.label(neutralise(line)))
+    buttons = st.container(horizontal=True)
+    if buttons.button("Summarise", icon=":material/summarize:", key="summarise"):
+        st.session_state.starter = f"Summarise the guide “{title}”"
+        visit.go_to("ask")
+    everything = library.documents()
+    only = (everything, {other.path for other in everything} - {document.path})
+    icon = ":material/filter_alt:"
+    if buttons.button("Ask only this", icon=icon, key="only-this", on_click=_leave_out, args=only):
+        st.rerun()
+    if not visit.may("ingest"):
+        return
+    st.divider()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        upload = upload_of(library, document.root, document.file) is not None
+        st.caption("Its file goes with it." if upload else "Its file stays where it is.")
+        if st.button("Take out of the library", icon=":material/delete:", key=f"remove-{document.id}"):
+            begin(lambda tell: remove(library, document.path, tell))
+
+
+def _renewed(library: Library) -> str:
+    """When an ingest last ended."""
+    [(at,)] = library.rows("SELECT max(finished) FROM run")
+    return time.strftime("%d %B %Y, %H:%M", time.localtime(at)) if at else "never"
+
+
+def _failures(library: Library) -> None:
     for i, failure in enumerate(library.failures()):
-        st.warning(visit.label(neutralise(f"Not read: {failure.reason}")))
         file = upload_of(library, failure.root, failure.file)
-        if file and st.button("Remove this file", icon=":material/delete:", key=f"discard-{i}"):
+        if file and not file.exists():
+            continue  # it was refused, and is not kept
+        st.warning(visit.label(neutralise(f"Not read: {failure.reason}")))
+        if file and visit.may("ingest") and st.button("Remove this file", icon=":material/delete:", key=f"discard-{i}"):
             begin(lambda tell, file=file: discard(library, file, tell))  # type: ignore[misc]
 
 
-def renewal(library: Library) -> None:
+def _renewal(library: Library, added: Sequence[str], changed: Sequence[str], gone: Sequence[str]) -> None:
     """Whether the folders are newer than the library, and a button to read them again."""
-    news = changes(library)
-    parts = {"new": news.added, "changed": news.changed, "gone": news.removed}
-    said = ", ".join(f"{len(found)} {name}" for name, found in parts.items() if found)
-    st.caption(f"Newer than the library: {said}." if said else "Up to date with its folders.")
-    if st.button("Read the folders again", icon=":material/sync:", width="stretch"):
-        begin(lambda tell: again(library, tell))
+    parts = {"new": added, "changed": changed, "gone": gone}
+    if said := ", ".join(f"{len(found)} {name}" for name, found in parts.items() if found):
+        st.caption(f":material/update: Newer than the library: {said}.")
+        if visit.may("ingest") and st.button(
+            "Read the folders again", icon=":material/sync:", width="stretch", key="renew"
+        ):
+            begin(lambda tell: again(library, tell))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from assistant.records import Answer, Passages, Proved, Sentence, Written
@@ -20,10 +21,16 @@ _UNPROVED = "the answer ended before this could be checked against the guides"
 
 
 class Answering:
-    """One answer being written. `keep` is given it once, when it is finished, stopped or broken off."""
+    """One answer being written. `keep` is given it once, when it is finished, stopped or broken off; then `offer`
+    looks for questions to go on with, while the answer is read."""
 
     def __init__(
-        self, question: str, model: str, events: Callable[[], Iterator[Event]], keep: Callable[[Answer], None]
+        self,
+        question: str,
+        model: str,
+        events: Callable[[], Iterator[Event]],
+        keep: Callable[[Answer], None],
+        offer: Callable[[Answer], list[str]] = lambda answer: [],
     ) -> None:
         self.question, self.model = question, model
         self.started = time.monotonic()
@@ -31,8 +38,9 @@ class Answering:
         self.understood, self.nearest = "", False
         self.sentences: list[Sentence] = []
         self.answer: Answer | None = None
+        self.offered: list[str] | None = None  # questions to go on with; none yet
         self._text, self._proved = "", 0
-        self._events, self._keep = events, keep
+        self._events, self._keep, self._offer = events, keep, offer
         self._lock = threading.Lock()
         self._done = threading.Event()
         threading.Thread(target=self._run, daemon=True, name="answering").start()
@@ -69,6 +77,12 @@ class Answering:
         )
 
     def _run(self) -> None:
+        self._answer()
+        with suppress(Exception):  # nothing is lost where there are none
+            self.offered = self._offer(self.answer) if self.answer and self.answer.status != "failed" else []
+        self.offered = self.offered or []
+
+    def _answer(self) -> None:
         try:
             for event in self._events():
                 if self._done.is_set():
@@ -134,8 +148,12 @@ class Ingesting:
             self._done.set()
 
     def stop(self) -> None:
-        """Ends it when it next tells its progress: the library can be left at any point."""
+        """Ends it when it next tells its progress, at most half a second on: the library can be left at any point."""
         self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
 
     def _tell(self, progress: Progress) -> None:
         self.progress = progress

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import glob
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from assistant.page import guides, mount, page_style, view, visit
-from assistant.page.visit import CLAUDE_MODELS, LABELS, missing, shown_turns
-from assistant.records import Answer, neutralise
+from assistant.page.visit import CLAUDE_MODELS, LABELS, Choice, missing, shown_turns
+from assistant.records import Answer, hash_of, neutralise
+from assistant.writers import found as found_writers
 from ingest.errors import FootnoteError
 from ingest.library import Library
 
 LISTED = 12  # conversations before the fold
+HITS, HIT_CHARACTERS = 6, 120  # of a search in a guide
+FEW = 4  # conversations that need no search
 
 
 def panel(answers: list[Answer] | None = None) -> None:
@@ -31,25 +35,38 @@ def panel(answers: list[Answer] | None = None) -> None:
             _took(answers or [])
         except FootnoteError as error:
             none = "no library at" in str(error)
-            st.caption("There is no library yet." if none else visit.label(str(error)))
+            st.caption("There is no library yet." if none else visit.label(visit.plain(str(error))))
         if st.button("Evaluation", type="tertiary", icon=":material/monitoring:", key="evaluation"):
             visit.go_to("evaluation")
+        mount("theme", "theme", {})
 
 
 def open_conversation(name: str | None) -> None:
-    st.session_state.conversation = name
     st.session_state.editing = None
+    st.session_state.pop("conversation", None)  # the address says which one is open
+    if not name:
+        st.query_params.pop("c", None)
     visit.go_to("ask", **({"c": name} if name else {}))
 
 
 def _conversations() -> None:
-    owned = visit.conversations().owned(visit.owner())
+    store, owner = visit.conversations(), visit.owner()
+    found = store.owned(owner)
+    if len(found) > FEW:
+        words = st.text_input(
+            "Search conversations", key="search-conversations", placeholder="Search conversations",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if words.strip():
+            found = store.search(owner, words)
+            if not found:
+                st.caption("In none of them.")
     current = st.session_state.get("conversation")
-    for conversation in owned[:LISTED]:
+    for conversation in found[:LISTED]:
         _entry(conversation.id, conversation.title, conversation.id == current)
-    if owned[LISTED:]:
-        with st.expander(f"{len(owned) - LISTED} older"):
-            for conversation in owned[LISTED:]:
+    if found[LISTED:]:
+        with st.expander(f"{len(found) - LISTED} older"):
+            for conversation in found[LISTED:]:
                 _entry(conversation.id, conversation.title, conversation.id == current)
 
 
@@ -76,53 +93,89 @@ def _manage(name: str, title: str) -> None:
         new = st.text_input("Name", value=title, key=f"title-{name}")
         if st.form_submit_button("Rename") and new.strip():
             store.rename(owner, name, new)
+            st.session_state.pop("conversation", None)
             st.rerun()
     written = view.markdown(title, shown_turns(name))
     file = "".join(c if c.isalnum() else "-" for c in title)[:60].strip("-") or "conversation"
     st.download_button("Export as Markdown", written, f"{file}.md", "text/markdown", icon=":material/download:")
-    if st.button("Delete this conversation", icon=":material/delete:", key=f"delete-{name}"):
+    if st.session_state.get("deleting") != name:
+        if st.button("Delete this conversation", icon=":material/delete:", key=f"delete-{name}"):
+            st.session_state.deleting = name
+            st.rerun()
+        return
+    st.markdown("Delete it with all its answers? It cannot be brought back.")
+    buttons = st.container(horizontal=True)
+    if buttons.button("Delete", type="primary", key=f"really-delete-{name}"):
         store.delete(owner, name)
         open_conversation(None)
+    if buttons.button("Keep it", key=f"keep-{name}"):
+        st.session_state.deleting = None
+        st.rerun()
 
 
 def _writer() -> None:
-    """Which writer, and where it cannot write: why, and the field or command that makes it so."""
-    choice = visit.choice()
-    kinds = list(LABELS)
+    """Which writer: what is found on this machine, Claude, and what the visitor may name. Another one writes only
+    after it has been tried."""
+    choice, found = visit.choice(), visit.found_writers(str(visit.place()))
+    labels = {"quotes": LABELS["quotes"], **{one.name: one.label for one in found if one.name != "claude"}}
+    labels |= {kind: LABELS[kind] for kind in ("claude", *(("url", "llama") if visit.is_own() else ()))}
+    now = choice.name if choice.name in labels else choice.kind
+    options = list(labels)
     kind = st.selectbox(
-        "Who writes", kinds, kinds.index(choice.kind), format_func=LABELS.__getitem__, key="writer-kind"
-    )
-    choice = replace(choice, kind=kind)
+        "Who writes", options, options.index(now) if now in options else 0, format_func=labels.__getitem__,
+        key="writer-kind",
+    )  # fmt: skip
+    wanted = _wanted(choice, kind)
+    if why := missing(wanted):
+        st.caption(f":material/info: {visit.label(why)}.")
+    elif wanted != choice:
+        _try(wanted, choice)
+    if len(labels) == 2 + 2 * visit.is_own() and kind == "quotes":
+        st.caption(visit.label(found_writers.HOW))
+
+
+def _wanted(choice: Choice, kind: str) -> Choice:
+    """What the fields say."""
     if kind == "claude":
         model = st.selectbox("Model", CLAUDE_MODELS, CLAUDE_MODELS.index(choice.model), key="writer-model")
-        key = st.text_input(
-            "API key", choice.key, type="password", key="writer-key", help="Kept until you leave, in memory only."
-        )
-        choice = replace(choice, model=model, key=key.strip())
-    elif kind == "llama":
-        choice = replace(choice, path=st.text_input("The model's folder", choice.path, key="writer-path").strip())
-    elif kind == "url":
-        choice = replace(
-            choice,
-            url=st.text_input("Address", choice.url, key="writer-url", placeholder="http://localhost:8000/v1").strip(),
-        )
-    st.session_state.choice = choice
-    if why := missing(choice):
-        st.caption(f":material/info: {visit.label(why)}")
+        kept = "Kept in this server's memory until it ends, and nowhere else."
+        key = st.text_input("API key", choice.key, type="password", key="writer-key", help=kept)
+        return replace(choice, kind=kind, model=model, key=key.strip())
+    if kind == "llama":
+        path = st.text_input("The model's folder", choice.path, key="writer-path")
+        return replace(choice, kind=kind, path=path.strip())
+    if kind == "url":
+        shown = "http://localhost:8000/v1"
+        url = st.text_input("Address", choice.url, key="writer-url", placeholder=shown)
+        return replace(choice, kind=kind, url=url.strip())
+    if kind.startswith("llama:"):
+        return replace(choice, kind="llama", path=kind.partition(":")[2])
+    return replace(choice, kind="url", url=kind) if kind.startswith("http") else replace(choice, kind="quotes")
+
+
+def _try(wanted: Choice, before: Choice) -> None:
+    """A writer writes from when it has answered; the one before it until then. Quotes need no trial."""
+    if wanted.kind == "quotes":
+        visit.choose(wanted)
+        return
+    if why := st.session_state.get("untried", {}).get(wanted):
+        st.error(visit.label(f"It did not answer: {visit.plain(why)}"))
+    st.caption(visit.label(f"Until it has been tried, {LABELS[before.kind]} goes on writing."))
+    if st.button("Try it and use it", icon=":material/play_circle:", key="writer-try", width="stretch"):
+        with st.spinner("Asking it for a few words…"):
+            why = found_writers.tried(visit.writer(wanted))
+        st.session_state.untried = {wanted: why}
+        if not why:
+            visit.choose(wanted)
+        st.rerun()
 
 
 def _guides(library: Library) -> None:
-    if failures := library.failures():
-        st.caption(f":material/warning: {len(failures)} files could not be read: see Guides.")
-    fold = st.expander("Guides", icon=":material/library_books:", key="guides", on_change="rerun")
-    with fold:
-        if guides.under_way("side") or not fold.open:  # its content costs a look at every file
-            return
-        st.caption(f"{len(library.documents())} guides, {library.count()} passages")
+    st.html("<h2 class='footnote-part'>Guides</h2>")
+    if not guides.under_way("side"):
         guides.outcome(failures=False)  # they are in the list
         guides.listing(library)
         guides.upload("side")
-        guides.renewal(library)
 
 
 def _took(answers: list[Answer]) -> None:
@@ -134,36 +187,70 @@ def _took(answers: list[Answer]) -> None:
         st.toggle(
             "Log the questions of this visit",
             key="log",
-            help="Into log.jsonl in the library's folder; footnote evaluate --log reports on it.",
+            help="Into log.jsonl in the library's folder, for an evaluation to report on.",
         )
         dollars = sum(answer.usage.get("dollars", 0) for answer in answers)
         if dollars:
             st.caption(visit.label(f"Together ${dollars:.4f}"))
 
 
-# A whole guide, scrolled to the words that led here: /read?document=…&start=…&end=…&words=…, their hash.
+# A whole guide, scrolled to the words that led here: /read?doc=…&start=…&end=…&hash=… (`Footnote.url`).
 
 
 def guide_page() -> None:
     panel()
-    if st.button("Back to the conversation", icon=":material/arrow_back:", type="tertiary"):
-        visit.go_to("ask")
     query = st.query_params
-    document, words = query.get("document", ""), query.get("words", "")
+    document, known, name = query.get("doc", ""), query.get("hash", ""), query.get("c", "")
+    back = "Back to the conversation" if name else "Ask your guides"
+    if st.button(back, icon=":material/arrow_back:", type="tertiary"):
+        visit.go_to("ask", **({"c": name} if name else {}))
     try:
-        found = visit.sources().whole(document, _number(query.get("start")), _number(query.get("end")), words)
+        found = visit.sources().whole(document, _number(query.get("start")), _number(query.get("end")), known)
+        sheet = _sheet(found) if found else None
     except FootnoteError as error:
-        st.error(visit.label(str(error)))
+        st.error(visit.label(visit.plain(str(error))))
         return
     if found is None:
         st.info(visit.label(f"There is no guide {document} in the library. Its list stands in the panel on the left."))
         return
+    st.set_page_config(page_title=neutralise(found.title))
     st.subheader(visit.label(neutralise(found.title)), anchor=False)
     st.caption(visit.label(document))
     if found.said:
         st.warning(visit.label(found.said))
-    data = {"key": f"{document}:{found.start}:{found.end}:{len(found.after)}", "title": neutralise(found.title)}
-    mount("reader", "reader", {**data, "before": found.before, "quote": found.quote, "after": found.after})
+    _search_in(document)
+    data = {**view.drawn(found), "key": f"{document}:{found.start}:{found.end}:{len(found.after)}", "sheet": sheet}
+    with st.container(key="with-sheet" if sheet else "guide"):
+        turned = mount("reader", "reader", data, "turn").turn
+    if turned:
+        st.session_state.sheet = (document, found.start, _number(str(turned)))
+        st.rerun()
+
+
+def _sheet(found: view.Place) -> dict[str, object] | None:
+    """The page that the words stand on, as it looks; or the one that the reader has turned to."""
+    if found.page is None:
+        return None
+    document, start, page = st.session_state.get("sheet", ("", 0, 0))
+    turned = (document, start) == (found.document, found.start)
+    return visit.picture(found.document, page if turned else found.page, found.start, found.end)
+
+
+def _search_in(document: str) -> None:
+    """Passages of this guide, by words and by meaning, each a step to its place."""
+    words = st.text_input(
+        "Search in this guide", key=f"search-{document}", placeholder="Search in this guide",
+        label_visibility="collapsed", icon=":material/search:",
+    )  # fmt: skip
+    for i, found in enumerate(
+        visit.assistant().search(words, HITS, documents=[glob.escape(document)]) if words else ()
+    ):
+        section = found.section.rsplit(" > ", 1)[-1]
+        line = " ".join(neutralise(found.text).split())
+        start = f"{neutralise(section)}: {line}" if section and not line.startswith(section) else line
+        if st.button(visit.label(start[:HIT_CHARACTERS] + "…"), key=f"hit-{i}", type="tertiary", width="stretch"):
+            place = {"start": found.start, "end": found.end, "hash": hash_of(found.text)}
+            visit.go_to("read", doc=document, **place)
 
 
 def _number(text: str | None) -> int:
@@ -180,8 +267,7 @@ def evaluation_page() -> None:
     st.header("Evaluation", anchor=False)
     found = reports(RUNS)
     if not found:
-        st.info("No report yet. This makes one, here or on the command line:")
-        st.code("footnote evaluate corpus/questions.jsonl --model quotes --out runs/today", language="bash")
+        st.info("No report yet. Whoever runs this server makes one; the README says how, under Numbers.")
         return
     names = [report.parent.relative_to(RUNS).as_posix() for report in found]
     chosen = st.selectbox("Run", range(len(found)), format_func=lambda i: names[i]) if len(found) > 1 else 0

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from assistant import prompts
 from assistant.conversations import Turn
+from assistant.page import share
 from assistant.page.jobs import Answering
-from assistant.records import Answer, Footnote, Passage, Sentence, Status, neutralise
+from assistant.page.layout import Code, blocks, code_around, side
+from assistant.records import NEAREST, SHOWN, Answer, Footnote, Passage, Sentence, Status, hash_of, neutralise
+from ingest.chunks import Pages, page_at
 from ingest.errors import LibraryError
 from ingest.library import Library
+from ingest.readers import Block, pages_of
+from ingest.sync import file_of
 
 # A footnote becomes its place in the guide: the words themselves, and the section around them.
 
 AROUND = 1600  # characters shown on either side of a quote, if its section is that long
 BESIDE = 300  # and at least these, over the section's edge
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+# In Markdown lines run on, and there, as in what readers write themselves, marks of emphasis and code are markup.
+# All else is shown with its own lines and every character.
+_RUN_ON = (".md", ".markdown", ".mdx", ".qmd", ".ipynb")
+_INLINE = (*_RUN_ON, ".html", ".htm", ".docx", ".rst")
 _WORDS: tuple[tuple[float, str], ...] = ((0.8, "very likely"), (0.5, "likely"), (0.2, "possibly"))
+
+
+Piece = tuple[str, str, int]  # the kind of block ("gap" between two), its text, and a heading's or an item's level
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +49,12 @@ class Place:
     after: str
     opens: bool  # the guide begins here
     closes: bool  # the guide ends here
-    in_code: bool  # the run begins inside a block of code
+    pieces: tuple[Piece, ...]  # the run by the blocks that ingest found in the guide
     said: str = ""
     found: bool = True  # whether the words stand in the guide as it is now
+    page: int | None = None  # of the file, where it has pages
+    inline: bool = False  # marks of emphasis and code are markup
+    kept: bool = True  # lines end where the guide's do
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,8 @@ class _Guide:
     edges: tuple[int, ...]  # where its chunks begin
     sections: tuple[str, ...]  # of each chunk
     units: tuple[int, ...]  # where its units begin
-    fences: tuple[int, ...]  # where blocks of code begin and end
+    blocks: tuple[Block, ...]
+    pages: Pages
 
 
 class Sources:
@@ -70,44 +84,62 @@ class Sources:
     def place(self, document: str, title: str, section: str, start: int, end: int, quote: str, was: str = "") -> Place:
         """`was` is the hash of the guide's text when it was cited; without it nothing is said about changes."""
         guide, path = self._guide(document), tuple(filter(None, section.split(" > ")))
-        quote = neutralise(quote)
+        quote, said = neutralise(quote), ""
         if guide is None:
             said = "This guide is no longer in the library. These are the words as they were cited."
-            return Place(document, title, path, start, end, "", quote, "", True, True, False, said, found=False)
-        said = ""
+            return _gone(document, title, path, start, end, quote, said)
         if guide.text[start:end] != quote or (was and was != guide.text_sha256):
             moved = _only(guide.text, quote, start)
             if moved < 0:
                 said = "The guide has changed since, and no longer holds these words. Here they are as they were cited."
-                return Place(document, title, path, start, end, "", quote, "", True, True, False, said, found=False)
+                return _gone(document, title, path, start, end, quote, said)
             said = "The guide has changed since this answer. The words are still in it" + (
                 "." if moved == start else ", in another place."
             )
             start, end = moved, moved + len(quote)
-        first, last = _around(guide, start, end)
-        text, fenced = guide.text, bisect_left(guide.fences, first) % 2 == 1
-        return Place(
-            document, title, path, start, end, text[first:start], quote, text[end:last],
-            first == 0, last == len(text), fenced, said,
-        )  # fmt: skip
+        return _placed(guide, document, title, path, (start, end), _around(guide, start, end), said)
 
-    def whole(self, document: str, start: int, end: int, words: str = "") -> Place | None:
-        """The guide in full, with these characters as the quote; `words` is their hash from when they were linked."""
+    def whole(self, document: str, start: int, end: int, known: str = "") -> Place | None:
+        """The guide in full, with these characters as the quote; `known` is their hash from when they were linked."""
         guide = self._guide(document)
         if guide is None:
             return None
         text, said = guide.text, ""
         start, end = max(0, min(start, len(text))), max(0, min(end, len(text)))
         end = max(start, end)
-        if words and hash_of(text[start:end]) != words:
+        if known and hash_of(text[start:end]) != known:
             length = end - start
-            moved = next((at for at in guide.units if hash_of(text[at : at + length]) == words), -1)
+            moved = next((at for at in guide.units if hash_of(text[at : at + length]) == known), -1)
             start, end = (moved, moved + length) if moved >= 0 else (0, 0)
             said = "The guide has changed since this link was made. The words are still in it, in another place."
             if moved < 0:
                 said = "The guide has changed since this link was made, and no longer holds these words."
-        before, quote, after = text[:start], text[start:end], text[end:]
-        return Place(document, guide.title, (), start, end, before, quote, after, True, True, False, said)
+        return _placed(guide, document, guide.title, (), (start, end), (0, len(text)), said)
+
+    def file(self, document: str) -> tuple[Path, str] | None:
+        """Where a document came from, and the hash of what was read there."""
+        stored = next((d for d in self.library.documents([document]) if d.path == document), None)
+        return (file_of(stored.root, stored.file), stored.sha256) if stored else None
+
+    def words_on(self, document: str, page: int, start: int, end: int) -> tuple[str, int]:
+        """What of these words stands on this page of the file, and how often it stands there before."""
+        from ingest.readers.pdf import letters
+
+        guide = self._guide(document)
+        if guide is None:
+            return "", 0
+        ends = [*(at for at, _ in guide.pages[1:]), len(guide.text)]
+        runs = [(at, to) for (at, on), to in zip(guide.pages, ends, strict=True) if on == page]
+        words = "".join(guide.text[max(at, start) : min(to, end)] for at, to in runs)
+        before = "".join(guide.text[at : min(to, start)] for at, to in runs)
+        return words, letters(before).count(letters(words)) if letters(words) else 0
+
+    def code(self, note: Footnote) -> Code | None:
+        """The whole block of code that a footnote's lines stand in, if the guide still has them there."""
+        guide = self._guide(note.document)
+        if guide is None or guide.text[note.start : note.end] != neutralise(note.quote):
+            return None
+        return code_around(guide.text, note.start, note.end)
 
     def _guide(self, document: str) -> _Guide | None:
         known, guides = self._guides
@@ -134,8 +166,47 @@ class Sources:
             edges=tuple(c.start for c in ordered),
             sections=tuple(c.section for c in ordered),
             units=tuple(sorted({at for c in ordered for at in (c.start, *(u.start for u in c.units))})),
-            fences=tuple(found.start() for found in _FENCE.finditer(text)),
+            blocks=(blocks := self.library.blocks(document)),
+            pages=tuple(pages_of(blocks)),
         )
+
+
+Span = tuple[int, int]
+
+
+def _placed(
+    guide: _Guide, document: str, title: str, path: tuple[str, ...], quote: Span, shown: Span, said: str
+) -> Place:
+    (start, end), (first, last), text, suffix = quote, shown, guide.text, Path(document).suffix.lower()
+    return Place(
+        document, title, path, start, end, text[first:start], text[start:end], text[end:last],
+        first == 0, last == len(text), tuple(_pieces(guide, first, last)), said,
+        page=page_at(guide.pages, start), inline=suffix in _INLINE, kept=suffix not in _RUN_ON,
+    )  # fmt: skip
+
+
+def _gone(document: str, title: str, path: tuple[str, ...], start: int, end: int, quote: str, said: str) -> Place:
+    """The words as they were cited, and nothing around them."""
+    pieces = (("paragraph", quote, 0),)
+    return Place(document, title, path, start, end, "", quote, "", True, True, pieces, said, found=False)
+
+
+def _pieces(guide: _Guide, first: int, last: int) -> Iterator[Piece]:
+    """A run of the guide, block by block, and what lies between them. Code and tables begin with their indentation."""
+    text, reached = guide.text, first
+    for block in guide.blocks:
+        if block.end <= first or block.start >= last:
+            continue
+        start, end = max(first, block.start), min(last, block.end)
+        if block.kind in ("code", "table"):
+            line = text.rfind("\n", reached, start) + 1 or reached
+            start = line if not text[line:start].strip() else start
+        if start > reached:
+            yield "gap", text[reached:start], 0
+        yield block.kind, text[start:end], block.level
+        reached = end
+    if last > reached:
+        yield "gap" if guide.blocks else "paragraph", text[reached:last], 0
 
 
 def _around(guide: _Guide, start: int, end: int) -> tuple[int, int]:
@@ -169,11 +240,6 @@ def _only(text: str, quote: str, near: int) -> int:
     return min(found, key=lambda at: abs(at - near)) if found else -1
 
 
-def hash_of(words: str) -> str:
-    """What a link carries to know its words by."""
-    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
 def in_words(score: float) -> str:
     """What a score means: it is the chance that the passage holds the answer."""
     for least, words in _WORDS:
@@ -184,7 +250,7 @@ def in_words(score: float) -> str:
 
 # An answer, as the browser is given it.
 
-NEAREST = 4  # headings offered where the guides do not answer
+HEADINGS = 4  # headings offered where the guides do not answer
 START_CHARACTERS = 220  # of a passage, in the list of what was found
 
 # What is a line's form and not its words: fences and rules, the marks of headings, items and rows.
@@ -248,19 +314,30 @@ def data(shown: Shown, sources: Sources) -> Data:
         "question": neutralise(answer.question),
         "understood": neutralise(understood),
         "status": answer.status,
-        "head": prompts.NEAREST if answer.status == "nearest" else "",
+        "head": NEAREST if answer.status == "nearest" else "",
         "detail": neutralise(answer.detail),
         "writing": writing,
         "last": shown.last,
         "wait": shown.wait,
-        "sentences": [_sentence(answer, notes, sentence) for sentence in answer.sentences],
+        "sentences": [_sentence(notes, sentence) for sentence in answer.sentences],
+        "blocks": blocks(answer, sources.code),
         "pending": neutralise(shown.pending),
         "places": places,
         "passages": [_passage(p, len(notes) + i, _is_cited(p, notes)) for i, p in enumerate(answer.passages)],
         "nearest": _nearest(answer, len(notes)) if answer.status == "not_in_guides" else [],
         "meta": "" if writing else meta(answer),
         "copy": neutralise(answer.to_markdown()) if answer.sentences and not writing else "",
+        "rich": share.fragment(answer) if answer.sentences and not writing else "",
     }
+
+
+def in_short(answer: Answer) -> str:
+    """What a screen reader is told when the answer is there."""
+    if answer.status not in SHOWN:
+        return "Not in the guides." if answer.status == "not_in_guides" else "No answer."
+    said = [(len(answer.sentences), "sentence"), (len(answer.footnotes), "footnote")]
+    counted = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in said)
+    return f"{'The answer' if answer.status == 'answered' else 'The nearest that the guides come'} is there: {counted}."
 
 
 def meta(answer: Answer) -> str:
@@ -285,56 +362,22 @@ def markdown(title: str, turns: Sequence[Turn]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _sentence(answer: Answer, notes: Sequence[Footnote], sentence: Sentence) -> Data:
+def _sentence(notes: Sequence[Footnote], sentence: Sentence) -> Data:
     text = neutralise(sentence.text)
-    guide, said = _side(sentence)
+    guide, said = side(sentence)
     return {
         "text": text,
         "guide": neutralise(guide),
         "said": neutralise(said),
         "supported": sentence.supported,
+        "doubted": sentence.doubted,
         "why": neutralise(sentence.why),
         "notes": _numbers(notes, sentence.footnotes),
-        "header": neutralise(_header(answer, sentence)) if text.lstrip().startswith("|") else "",
-        "code": _is_code(answer, sentence),
     }
-
-
-def _side(sentence: Sentence) -> tuple[str, str]:
-    """The guide that a sentence begins by naming, as its footnote does, and what the guide says; else nothing."""
-    for title in dict.fromkeys(note.title for note in sentence.footnotes):
-        head = re.match(rf"\s*(?:- )?{re.escape(title.split(':')[0])}: +", sentence.text)
-        if head and title:
-            return title, sentence.text[head.end() :]
-    return "", ""
 
 
 def _numbers(notes: Sequence[Footnote], of: Sequence[Footnote]) -> list[int]:
     return [notes.index(note) + 1 for note in of if note in notes]
-
-
-def _passage_of(answer: Answer, note: Footnote) -> Passage | None:
-    inside = (p for p in answer.passages if p.document == note.document and p.start <= note.start < p.end)
-    return next(inside, None)
-
-
-def _header(answer: Answer, sentence: Sentence) -> str:
-    """The header row of the table that a row was taken from: without it the row means little."""
-    passage = _passage_of(answer, sentence.footnotes[0]) if sentence.footnotes else None
-    return passage.header if passage else ""
-
-
-def _is_code(answer: Answer, sentence: Sentence) -> bool:
-    """Whether the sentence is a line of code, taken from a guide as it stands."""
-    for note in sentence.footnotes:
-        passage = _passage_of(answer, note)
-        units = passage.units if passage else ()
-        if (
-            any(u.start == note.start and u.kind == "code" for u in units)
-            and sentence.text.strip() == note.quote.strip()
-        ):
-            return True
-    return False
 
 
 def _is_cited(passage: Passage, notes: Sequence[Footnote]) -> bool:
@@ -343,19 +386,23 @@ def _is_cited(passage: Passage, notes: Sequence[Footnote]) -> bool:
 
 def _note(sources: Sources, texts: dict[str, str], number: int, note: Footnote) -> Data:
     was = texts.get(note.document, "")
-    return _drawn(
+    return drawn(
         sources.place(note.document, note.title, note.section, note.start, note.end, note.quote, was), str(number)
     )
 
 
 def _passage_place(sources: Sources, passage: Passage) -> Data:
     p = passage
-    return _drawn(sources.place(p.document, p.title, p.section, p.start, p.end, p.text), "")
+    return drawn(sources.place(p.document, p.title, p.section, p.start, p.end, p.text), "")
 
 
-def _drawn(place: Place, number: str) -> Data:
+def drawn(place: Place, number: str = "") -> Data:
     title, path = neutralise(place.title), [neutralise(step) for step in place.path if step != place.title]
-    return {**asdict(place), "title": title, "path": path, "n": number, "words": hash_of(place.quote)}
+    said = {**asdict(place), "title": title, "path": path, "n": number, "hash": hash_of(place.quote)}
+    said["from"] = len(said.pop("before").encode("utf-16-le")) // 2  # JavaScript counts in these
+    said["to"] = said["from"] + len(place.quote.encode("utf-16-le")) // 2
+    del said["after"]
+    return said
 
 
 def _passage(passage: Passage, place: int, cited: bool) -> Data:
@@ -374,4 +421,4 @@ def _nearest(answer: Answer, first: int) -> list[int]:
     seen: dict[tuple[str, str], int] = {}
     for i, passage in enumerate(answer.passages):
         seen.setdefault((passage.document, passage.section), first + i)
-    return list(seen.values())[:NEAREST]
+    return list(seen.values())[:HEADINGS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import secrets
@@ -19,6 +20,10 @@ import streamlit as st
 from assistant.conversations import Conversations, Turn
 from assistant.page.view import Sources
 from assistant.records import Writer
+from assistant.writers.found import Found, found, refused
+from assistant.writers.found import is_own as page_is_own
+from ingest.documents import Reader
+from ingest.errors import FootnoteError
 from ingest.library import FILE, Library
 
 if TYPE_CHECKING:
@@ -36,11 +41,35 @@ def place() -> Path:
 
 
 def owner() -> str:
-    """The mark that this browser bears, or a new one: it tells whose conversations are whose."""
+    """Whose conversations are whose: the visitor's name, where the server knows it, else the mark of this browser."""
+    if served() and (name := st.user.get("footnote_user")):
+        return f"user:{name}"
+    if served() and (login := st.user.get("sub")):
+        return f"login:{login}"
     if "owner" not in st.session_state:
         mark = str(st.context.cookies.get(COOKIE, ""))
         st.session_state.owner = mark if _MARK.fullmatch(mark) else secrets.token_urlsafe(24)
     return str(st.session_state.owner)
+
+
+def served() -> bool:
+    """Whether `footnote serve` lets visitors in, and says who they are and what they may."""
+    return bool(st.user.get("footnote_can"))
+
+
+def entered() -> bool:
+    """Whether the visitor may see the page; where the server asks for a login, only who has logged in."""
+    if not st.user.get("footnote_login") or st.user.get("is_logged_in"):
+        return True
+    st.html("<h1 class='footnote-title'>Footnote</h1>")
+    if st.button("Log in", type="primary"):
+        st.login()
+    return False
+
+
+def may(what: str) -> bool:
+    """Whether the visitor may ask, ingest or administer: where nobody is asked who they are, all of it."""
+    return not served() or what in str(st.user["footnote_can"]).split()
 
 
 def library() -> Library:
@@ -56,6 +85,14 @@ def assistant() -> Assistant:
 def sources() -> Sources:
     library = assistant().library
     return _sources(library, str(place()), (place() / FILE).stat().st_ino)
+
+
+def picture(document: str, page: int, start: int, end: int) -> dict[str, Any]:
+    """A page of a PDF as the browser draws it, what it holds of these words marked; `said` is why there is none."""
+    found = sources().file(document)
+    if found is None:
+        return {"said": "This guide is no longer in the library."}
+    return _picture(*found, page, *sources().words_on(document, page, start, end))
 
 
 def conversations() -> Conversations:
@@ -92,8 +129,37 @@ def ingesting() -> dict[str, Ingesting]:
 
 
 def choice() -> Choice:
-    kept: Choice = st.session_state.get("choice", Choice())
-    return kept
+    """Who writes for this visitor: as chosen in this visit, else as before."""
+    if "choice" not in st.session_state:
+        kept = conversations().preferred(owner())
+        known = {name: kept[name] for name in ("kind", "model", "path", "url") if isinstance(kept.get(name), str)}
+        st.session_state.choice = Choice(**known, key=_keys(str(place())).get(owner(), ""))
+    chosen: Choice = st.session_state.choice
+    return chosen
+
+
+def choose(choice: Choice) -> None:
+    """From now on, and after a reload; the key is kept in memory only, until the server ends."""
+    st.session_state.choice = choice
+    _keys(str(place()))[owner()] = choice.key
+    kept = {"kind": choice.kind, "model": choice.model, "path": choice.path, "url": choice.url}
+    conversations().prefer(owner(), kept)
+
+
+@st.cache_data(show_spinner=False, ttl=30, max_entries=2)
+def found_writers(place: str) -> list[Found]:
+    """What can write on this machine, as it was half a minute ago."""
+    return found()
+
+
+def is_own() -> bool:
+    """Whether the page is this machine's own, so that its visitor may name addresses and folders."""
+    return not served() and page_is_own(st.get_option("server.address"), dict(st.context.headers))
+
+
+@st.cache_resource(show_spinner=False)
+def _keys(place: str) -> dict[str, str]:
+    return {}
 
 
 def chosen() -> Assistant:
@@ -110,6 +176,14 @@ def chosen() -> Assistant:
         st.session_state.assistant = kept = ((wanted, id(plain)), own)
     own_assistant: Assistant = kept[1]
     return own_assistant
+
+
+_ADVICE = re.compile(r"(?:[:;,] |\s*\()[^:;,(]*`(?:footnote|pip)\b[^`]*`[^.;)]*\)?")
+
+
+def plain(text: str) -> str:
+    """What went wrong, without the command that would mend it: who reads a page has buttons."""
+    return _ADVICE.sub("", text).strip()
 
 
 def label(text: str) -> str:
@@ -145,6 +219,24 @@ def _sources(_library: Library, place: str, inode: int) -> Sources:
 
 
 @st.cache_resource(show_spinner=False)
+def _pages() -> tuple[Reader, threading.Lock]:
+    """Pages are drawn in a process of its own, one at a time: a damaged file must not end the server."""
+    return Reader(seconds=20.0), threading.Lock()
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _picture(file: Path, sha256: str, page: int, words: str, nth: int) -> dict[str, Any]:
+    reader, lock = _pages()
+    try:
+        with lock:
+            made = reader.picture(file, sha256, page, words, nth)
+    except FootnoteError as error:
+        return {"said": str(error)}
+    url = "data:image/webp;base64," + base64.b64encode(made.data).decode()
+    return {"url": url, "top": made.top, "page": made.page, "pages": made.pages}
+
+
+@st.cache_resource(show_spinner=False)
 def _conversations(place: str, inode: int) -> Conversations:
     return Conversations(place)
 
@@ -165,7 +257,7 @@ CLAUDE_MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5", "cl
 LABELS = {
     "quotes": "Quotes, no model",
     "claude": "Claude",
-    "llama": "A local Llama",
+    "llama": "A folder of weights",
     "url": "A chat server",
 }
 
@@ -193,7 +285,8 @@ class Choice:
 def missing(choice: Choice) -> str:
     """Why this cannot write and what to do about it, in one line; "" if it can."""
     checks = {"claude": _claude, "llama": _llama, "url": _url}
-    return checks[choice.kind](choice) if choice.kind in checks else ""
+    why = checks[choice.kind](choice) if choice.kind in checks else ""
+    return why or refused(choice.name, is_own())
 
 
 def writer(choice: Choice) -> Writer:
@@ -208,18 +301,18 @@ def writer(choice: Choice) -> Writer:
 
 def _claude(choice: Choice) -> str:
     if not _installed(["anthropic"]):
-        return "Its library is not installed: pip install anthropic"
-    if not (choice.key or os.environ.get("ANTHROPIC_API_KEY")):
-        return "It needs a key: give one in the panel, or start Footnote after export ANTHROPIC_API_KEY=…"
+        return "Its library is not installed where this page is served"
+    if not (choice.key or (os.environ.get("ANTHROPIC_API_KEY") and may("admin"))):  # it is the server's money
+        return "It needs a key, which platform.claude.com gives: put it into the panel"
     return ""
 
 
 def _llama(choice: Choice) -> str:
     if not _installed(["torch", "transformers"]):
-        return "Its libraries are not installed: pip install -e '.[llama]'"
+        return "Its libraries are not installed where this page is served"
     if not choice.path:
-        return "It needs a model: give its folder in the panel, one that footnote finetune merge has made, for example"
-    if not Path(choice.path).expanduser().is_dir():
+        return "It needs a model: give its folder in the panel, one that the fine-tuning has made, for example"
+    if is_own() and not Path(choice.path).expanduser().is_dir():
         return f"There is no folder {choice.path}: give the model's own"
     return ""
 

@@ -17,11 +17,26 @@ from typing import Any
 import pytest
 
 from ingest.sync import sync
+from tests.ingest.readers.test_pdf import Words, pdf
 
 ROOT = Path(__file__).absolute().parents[2]
 APP = ROOT / "app.py"
 OWNER = "owner-of-these-tests"
 GUIDES = Path(__file__).parent / "guides"
+FILES = Path(__file__).parent / "files"
+PRESS = (
+    [
+        Words("The cider press", 60, 740, 20, "F2"),
+        Words("1 Pressing", 60, 700, 13, "F2"),
+        Words("Apples are milled before they are pressed, and a press takes about 40 kilo-", 60, 676),
+        Words("grams of them at a time. The juice is left to stand overnight, since", 60, 664),
+    ],
+    [
+        Words("the must settles in the cold.", 60, 740),
+        Words("2 Cleaning", 60, 700, 13, "F2"),
+        Words("The cider press is cleaned with soda, never with soap, and it is dried in the sun.", 60, 676),
+    ],
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -31,6 +46,14 @@ FLAGS = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shots", metavar="DIR", help="save pictures of the page's main states here")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the browser would have shown and nobody looked at is said at the end, with its reason."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if "tests/page/" in report.nodeid]
+    if skipped:
+        why = sorted({str(report.longrepr[-1]).removeprefix("Skipped: ") for report in skipped})
+        terminalreporter.write_line(f"{len(skipped)} tests of the page in a browser were left out: {'; '.join(why)}")
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +72,10 @@ def library(small_library: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def open_(monkeypatch: pytest.MonkeyPatch, library: Path) -> Callable[..., Any]:
     """Opens the page through AppTest on a library, as a visitor with this mark."""
+    from streamlit import config
     from streamlit.testing.v1 import AppTest
+
+    config.set_option("server.address", "localhost")  # as `footnote chat` serves it
 
     def opened(place: Path = library, owner: str = OWNER, **query: str) -> AppTest:
         monkeypatch.setenv("FOOTNOTE_LIBRARY", str(place))
@@ -65,15 +91,15 @@ def open_(monkeypatch: pytest.MonkeyPatch, library: Path) -> Callable[..., Any]:
 
 
 @contextmanager
-def serving(library: Path, log: Path) -> Iterator[str]:
+def serving(library: Path, log: Path, script: Path = APP) -> Iterator[str]:
     """`streamlit run app.py`, as `footnote chat` runs it; gives its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ours = {"FOOTNOTE_LIBRARY": str(library), "PYTHONPATH": str(ROOT), "HOME": str(log.parent), "OMP_NUM_THREADS": "2"}
     env = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")} | ours
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
-    command += ["--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
+    command += ["--server.headless", "true", "--server.address", "127.0.0.1"]
     with log.open("wb") as out:
         server = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent)
     url = f"http://127.0.0.1:{port}"
@@ -86,7 +112,7 @@ def serving(library: Path, log: Path) -> Iterator[str]:
 
 
 def _healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
+    for _ in range(900):  # a machine that others use takes its time
         try:
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
                 return
@@ -99,13 +125,14 @@ def _healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright drives the browser: pip install playwright"
     )
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        found = CHROMIUM or driver.chromium.executable_path
+        if not Path(found).exists():
+            pytest.skip("there is no Chromium here: make browser")
+        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
         browser.close()
 
@@ -115,6 +142,9 @@ def served(small_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """One server for all tests of the browser, on a library of its own; its address and the library."""
     folder = tmp_path_factory.mktemp("served")
     library = Path(shutil.copytree(small_library, folder / "library"))
+    files = Path(shutil.copytree(FILES, folder / "files"))
+    (files / "press.pdf").write_bytes(pdf(*PRESS))
+    assert not sync([files], library).failed
     with serving(library, folder / "log") as url:
         yield url, library
 
@@ -143,7 +173,7 @@ def context(chromium: Any) -> Iterator[Any]:
 @pytest.fixture
 def visit(chromium: Any, context: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
     """Opens the page as a new visitor; what the page complains of, or asks of the world outside, fails the test."""
-    context.clear_cookies()
+    _forget(context, served[0])
     pages, complaints = [], list[str]()
 
     def open_(path: str = "/", width: int = 1440, height: int = 900, dark: bool = False, apart: bool = False) -> Any:
@@ -161,6 +191,15 @@ def visit(chromium: Any, context: Any, served: tuple[str, Path]) -> Iterator[Cal
     for page in pages:
         page.close()
     assert not complaints
+
+
+def _forget(context: Any, url: str) -> None:
+    """What an earlier visitor left in the browser: who it was, what was typed, a sidebar that was closed."""
+    context.clear_cookies()
+    page = context.new_page()
+    page.goto(f"{url}/_stcore/health")
+    page.evaluate("localStorage.clear()")
+    page.close()
 
 
 def _local(url: str, complaints: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from assistant.conversations import Conversations
 from assistant.page.ask import keep, unit_text
 from assistant.page.ask import question as question_of
 from assistant.page.view import Sources
+from assistant.records import SHOWN
 from ingest.library import Library
 from tests.page.conftest import OWNER
 
@@ -62,14 +64,14 @@ def texts(app: AppTest) -> str:
 
 def test_an_answer_is_drawn_with_footnotes_that_hold_the_exact_words(open_: Open, library: Path) -> None:
     [turn] = answers(ask(open_(), EGGS))
-    assert turn["status"] == "answered"
+    assert turn["status"] in SHOWN
     [number] = turn["sentences"][0]["notes"]
     place = turn["places"][number - 1]
     text = Library(library).text(place["document"])
     assert text[place["start"] : place["end"]] == place["quote"]
-    assert text[place["start"] - len(place["before"]) : place["end"] + len(place["after"])] == (
-        place["before"] + place["quote"] + place["after"]
-    )
+    shown = "".join(piece for _, piece, _ in place["pieces"])
+    assert text[place["start"] - place["from"] :].startswith(shown)
+    assert shown[place["from"] : place["to"]] == place["quote"]
     assert "2,000 eggs" in place["quote"]
     assert place["path"] == ["The hive"]
 
@@ -87,7 +89,7 @@ def test_a_follow_up_shows_how_it_was_understood(open_: Open) -> None:
     assert [bool(turn["understood"]) for turn in answers(app)] == [False, True]
 
 
-def test_conversations_are_kept_listed_renamed_reopened_and_deleted(open_: Open, library: Path) -> None:
+def test_conversations_are_kept_listed_renamed_reopened_and_deleted_if_meant(open_: Open, library: Path) -> None:
     app = ask(open_(), EGGS)
     name = app.session_state["conversation"]
     ask(app, WINTER)
@@ -100,6 +102,10 @@ def test_conversations_are_kept_listed_renamed_reopened_and_deleted(open_: Open,
     assert Conversations(library).owned(OWNER)[0].title == "Bees & $ :smile:"
     assert "\\$" in button(good(app), f"open-{name}").label
     button(app, f"delete-{name}").click().run()
+    button(app, f"keep-{name}").click().run()
+    assert Conversations(library).owned(OWNER), "it is asked first"
+    button(app, f"delete-{name}").click().run()
+    button(app, f"really-delete-{name}").click().run()
     assert Conversations(library).owned(OWNER) == []
     assert answers(app) == []
 
@@ -110,6 +116,59 @@ def test_a_conversation_opens_by_its_address_for_its_owner_and_nobody_else(open_
     other = open_(owner="somebody-else", c=name)
     assert answers(other) == []
     assert not any((b.key or "").startswith("open-") for b in other.button)
+
+
+def test_only_the_guides_that_are_ticked_are_asked(open_: Open, library: Path) -> None:
+    app = open_()
+    [bees] = [d for d in Library(library).documents() if d.path == "bees.md"]
+    next(c for c in app.checkbox if c.key == f"tick-{bees.id}").set_value(False).run()
+    assert "2 of 3 asked" in texts(good(app))
+    [turn] = answers(ask(app, EGGS))
+    assert turn["status"] == "not_in_guides"
+    assert "1 other guide was not asked" in turn["detail"]
+    button(app, "tick-all").click().run()
+    assert answers(ask(app, EGGS))[-1]["status"] == "answered"
+    button(app, "tick-none").click().run()
+    app.chat_input[0].set_value(WINTER).run()
+    assert "tick at least one" in texts(good(app))
+    assert len(answers(app)) == 2
+
+
+def test_every_guide_is_in_sight_with_its_extent_and_can_be_summed_up(open_: Open, library: Path) -> None:
+    app = open_()
+    [bees] = [d for d in Library(library).documents() if d.path == "bees.md"]
+    assert "sections" in button(app, f"read-{bees.id}").label
+    [turn] = answers(ask(app, "Summarise the guide “Keeping bees”"))
+    assert turn["blocks"][0]["kind"] == "list"
+    assert all(sentence["notes"] for sentence in turn["sentences"])
+
+
+def test_questions_to_go_on_with_are_offered_and_asked(open_: Open) -> None:
+    app = ask(open_(), "What is the secret of ripe honey?")
+    for _ in range(100):
+        if any((b.key or "").startswith("offered-") for b in app.button):
+            break
+        time.sleep(0.2)
+        app.run()
+    offered = button(app, "offered-").label.replace("\\", "")
+    settled(button(app, "offered-").click().run())
+    assert [turn["question"] for turn in answers(app)][-1] == offered
+    assert answers(app)[-1]["status"] == "answered"
+
+
+def test_conversations_are_found_by_what_was_said_in_them(open_: Open, library: Path) -> None:
+    store = Conversations(library)
+    for number in range(5):
+        store.begin(OWNER, f"Conversation {number}")
+    ask(open_(), EGGS)
+    store.begin("somebody-else", "2,000 eggs of mine")
+    app = open_()
+    next(t for t in app.text_input if t.key == "search-conversations").set_value("2,000 EGGS").run()
+    assert [b.label for b in good(app).button if (b.key or "").startswith("open-")] == [button(app, "open-").label], (
+        "one, and not the stranger's"
+    )
+    next(t for t in app.text_input if t.key == "search-conversations").set_value("zebra").run()
+    assert "In none of them" in texts(good(app))
 
 
 def test_asking_again_and_editing_keep_the_earlier_answer(open_: Open, library: Path) -> None:
@@ -167,7 +226,7 @@ def test_a_link_to_words_says_in_the_guide_too_if_it_has_changed_since(open_: Op
     sync([folder], place)
     sources = Sources(Library(place))
     [found] = answers(ask(open_(place), "How many wasps does a wasp nest hold in August?"))[0]["places"][:1]
-    link = (found["document"], found["start"], found["end"], found["words"])
+    link = (found["document"], found["start"], found["end"], found["hash"])
     assert (sources.whole(*link).quote, sources.whole(*link).said) == (nest, "")
     (folder / "wasps.md").write_text(f"# Wasps\n\nNew first words. {nest} It is made of paper.\n")
     sync([folder], place)
@@ -262,3 +321,13 @@ def test_a_conversation_is_exported_as_markdown_with_its_footnotes(open_: Open, 
     for mark in ("[^1-1]", "[^2-1]"):
         assert text.count(mark) == 2, "once behind its sentence and once with its quote"
     assert any(d.label == "Export as Markdown" for d in app.get("download_button"))
+
+
+def test_a_guide_is_searched_by_words_and_meaning(open_: Open, library: Path) -> None:
+    app = open_()
+    [bees] = [d for d in Library(library).documents() if d.path == "bees.md"]
+    button(app, f"read-{bees.id}").click().run()
+    next(t for t in good(app).text_input if t.label == "Search in this guide").set_value("when is honey ripe").run()
+    button(good(app), "hit-0").click().run()
+    start, end = (int("".join(app.query_params[name])) for name in ("start", "end"))
+    assert "less than 18 % water" in Library(library).text("bees.md")[start:end]

@@ -106,7 +106,6 @@ def test_a_hostile_guide_and_a_hostile_question_do_nothing(visit: Visit, shots: 
         open_.click()
     article.locator("[data-place]").first.click()
     page.wait_for_timeout(300)
-    page.get_by_test_id("stExpander").get_by_text("Guides", exact=True).click()
     guide = page.locator('[class*="st-key-read-"]').get_by_role("button", name=re.compile("^Notes on"))
     guide.wait_for()
     shots(page, "hostile")
@@ -127,7 +126,7 @@ def test_what_is_drawn_is_the_text_to_the_character(visit: Visit, served: tuple[
     page = visit()
     for document, (start, end) in {"bees.md": (0, 40), "bread.md": (200, 640), "hostile.md": (500, 760)}.items():
         text = library.text(document)
-        page.goto(f"{served[0]}/read?document={document}&start={start}&end={end}")
+        page.goto(f"{served[0]}/read?doc={document}&start={start}&end={end}")
         page.locator(".reader-text").wait_for()
         assert page.locator(".reader-text").evaluate("node => node.textContent") == text
         assert "".join(page.locator(".reader-text mark").all_text_contents()) == text[start:end]
@@ -141,7 +140,9 @@ def test_the_link_to_a_guide_knows_its_words(visit: Visit) -> None:
     page.locator(".reader-text mark").first.wait_for()
     assert "".join(page.locator(".reader-text mark").all_text_contents()) == quote
     assert page.get_by_text("has changed since").count() == 0
-    page.goto(re.sub(r"words=\w+", "words=0123456789abcdef", page.url))
+    assert "/read?" in page.url
+    assert all(f"{name}=" in page.url for name in ("doc", "start", "end", "hash"))
+    page.goto(re.sub(r"hash=\w+", "hash=0123456789abcdef", page.url))
     page.get_by_text("has changed since").wait_for()
     assert page.locator(".reader-text mark").count() == 0
 
@@ -208,7 +209,6 @@ def test_an_uploaded_guide_can_be_asked_about_and_stays_in_the_librarys_folder(
 ) -> None:
     guide = "# Sharpening chisels\n\nA bench chisel is ground at an angle of 25 degrees and honed at 30 degrees.\n"
     page = visit()
-    page.get_by_test_id("stExpander").get_by_text("Guides", exact=True).click()
     file = {"name": "../../up/chisels.md", "mimeType": "text/markdown", "buffer": guide.encode()}
     page.locator('[data-testid="stFileUploaderDropzoneInput"]').set_input_files(file)
     page.get_by_text("1 added").first.wait_for(state="attached")
@@ -218,10 +218,72 @@ def test_an_uploaded_guide_can_be_asked_about_and_stays_in_the_librarys_folder(
     assert "25 degrees" in marked(page)
     page.keyboard.press("Escape")
     row = page.locator('[class*="st-key-guide-"]').filter(has_text="Sharpening chisels")
-    row.locator('[data-testid="stPopover"] button').click()
+    row.get_by_role("button", name=re.compile("^About")).click()
     page.get_by_role("button", name="Take out of the library").click()
     page.get_by_text("1 removed").first.wait_for(state="attached")
     assert list(served[1].glob("uploads/*")) == []
+
+
+DROP = """([name, text]) => {
+  const files = new DataTransfer();
+  files.items.add(new File([text], name, { type: "text/markdown" }));
+  const how = { dataTransfer: files, bubbles: true, cancelable: true };
+  for (const kind of ["dragover", "drop"]) document.querySelector(".stMain").dispatchEvent(new DragEvent(kind, how));
+}"""
+
+
+def test_a_file_dropped_anywhere_is_read_and_asks_before_it_replaces_another(
+    visit: Visit, served: tuple[str, Path]
+) -> None:
+    page = visit()
+    page.get_by_text("all asked").wait_for()
+    page.locator('[data-testid="stFileUploaderDropzoneInput"]').wait_for(state="attached")
+    page.wait_for_function(f"document.activeElement === document.querySelector('{BOX}')")
+    page.evaluate(DROP, ["planes.md", "# Planes\n\nA plane's iron is ground at 25 degrees.\n"])
+    page.get_by_text("1 added").first.wait_for(state="attached")
+    page.evaluate(DROP, ["planes.md", "# Planes\n\nA plane's iron is ground at 28 degrees.\n"])
+    page.get_by_role("button", name="Keep both").wait_for()
+    assert "25 degrees" in (served[1] / "uploads" / "planes.md").read_text()
+    page.get_by_role("button", name="Replace").click()
+    page.get_by_text("1 changed").first.wait_for(state="attached")
+    assert [path.name for path in served[1].glob("uploads/*")] == ["planes.md"]
+    assert "28 degrees" in Library(served[1]).text("planes.md")
+    row = page.locator('[class*="st-key-guide-"]').filter(has_text="Planes")
+    row.get_by_role("button", name=re.compile("^About")).click()
+    page.get_by_role("button", name="Take out of the library").click()
+    page.get_by_text("1 removed").first.wait_for(state="attached")
+
+
+def test_what_is_typed_and_the_theme_are_there_after_a_reload(visit: Visit) -> None:
+    page = visit()
+    page.locator(BOX).fill("What is not asked y")
+    page.locator(BOX).press("e")
+    page.locator(".themes").get_by_role("button", name="Dark").click()
+    page.wait_for_function(f"document.querySelector('{BOX}')?.value === 'What is not asked ye'")
+    dark = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+    assert page.evaluate(dark) == "rgb(22, 24, 27)"
+    page.locator(".themes").get_by_role("button", name="System").click()
+    page.wait_for_function(f"({dark})() === 'rgb(252, 251, 248)'")
+    ask(page, EGGS)
+    page.reload()
+    page.locator("article footer.meta").wait_for()
+    page.wait_for_timeout(500)
+    assert page.locator(BOX).input_value() == "", "what was asked is not typed again"
+
+
+def test_a_copied_answer_has_its_footnotes_as_html_too(visit: Visit, context: Any) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = visit()
+    article = ask(page, EGGS)
+    article.get_by_role("button", name="Copy the answer").click()
+    article.get_by_text("Copied").wait_for()
+    kinds = page.evaluate(
+        """async () => { const [item] = await navigator.clipboard.read();
+        return Promise.all(["text/plain", "text/html"].map(async (kind) => (await item.getType(kind)).text())) }"""
+    )
+    assert "[^1]" in kinds[0]
+    assert "<blockquote>" in kinds[1]
+    assert "2,000 eggs" in kinds[1]
 
 
 def test_all_text_stands_out_in_light_and_dark(visit: Visit, shots: Shoot) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.page import guides
-from assistant.page.jobs import Stopped
+from assistant.page.jobs import Ingesting, Stopped
 from ingest.errors import LibraryError, ReadError
 from ingest.library import Library
+from ingest.sync import Progress
 
 BITS = st.sampled_from(
     ["..", "/", "\\", "a", "ü", "C:", "~", "\0", "\n", " ", ".", "con", "-", "%2e%2e", ".md", ".txt", "x" * 300]
@@ -106,7 +108,7 @@ def test_a_fresh_upload_leaves_again_when_its_reading_is_stopped(library: Path) 
     assert guides.take_up(library, lambda progress: None).added == ["short.md"]
 
 
-def test_a_guide_that_was_read_before_stays_when_reading_it_anew_is_stopped(library: Path) -> None:
+def test_a_guide_that_was_read_before_is_back_when_reading_it_anew_is_stopped(library: Path) -> None:
     def tell(progress: object) -> None:
         raise Stopped("enough")
 
@@ -115,5 +117,47 @@ def test_a_guide_that_was_read_before_stays_when_reading_it_anew_is_stopped(libr
     assert guides.keep(library, "tea.md", b"# Tea\n\nGreen tea is brewed at 75 degrees.\n") == path
     with pytest.raises(Stopped):
         guides.take_up(library, tell, [path])
-    assert "75" in path.read_text()
+    assert "80" in path.read_text()
     assert "80" in Library(library).text("tea.md")
+    assert [p.name for p in path.parent.iterdir()] == ["tea.md"]
+
+
+def test_an_upload_that_cannot_be_read_is_not_kept_and_what_it_would_have_replaced_is(library: Path) -> None:
+    tea = guides.keep(library, "tea.md", b"# Tea\n\nGreen tea is brewed at 80 degrees.\n")
+    assert not guides.take_up(library, lambda progress: None, [tea]).failed
+    fresh = [guides.keep(library, name, b"  ") for name in ("tea.md", "empty.md")]
+    report = guides.take_up(library, lambda progress: None, fresh)
+    assert sorted(failure.file for failure in report.failed) == ["empty.md", "tea.md"]
+    assert [path.name for path in tea.parent.iterdir()] == ["tea.md"]
+    assert "80 degrees" in tea.read_text()
+    opened = Library(library)
+    assert "80 degrees" in opened.text("tea.md")
+    assert opened.failures() == [], "nothing is told of a file that is not kept"
+
+
+def test_a_file_that_is_not_to_replace_another_has_a_name_that_is_free(tmp_path: Path) -> None:
+    for name in ("tea.md", "tea (2).md"):
+        guides.keep(tmp_path, name, b"x")
+    assert guides.other_name(tmp_path, "tea.md") == "tea (3).md"
+
+
+def test_progress_counts_what_takes_long() -> None:
+    assert guides.told(None) == (0.0, "Starting…")
+    assert guides.told(Progress(1, 4, "a.md")) == (0.25, "Reading a.md, 1 of 4 done")
+    assert guides.told(Progress(4, 4, "d.md: 512 of 4080 chunks", 512, 4080))[0] == pytest.approx(512 / 4080)
+    assert "512 of 4,080 passages" in guides.told(Progress(4, 4, "d.md: 512 of 4080 chunks", 512, 4080))[1]
+
+
+def test_an_ingest_that_is_stopped_ends_though_a_file_is_still_being_read(tmp_path: Path) -> None:
+    from ingest.sync import sync
+
+    (tmp_path / "guides").mkdir()
+    (tmp_path / "guides" / "long.md").write_text("# Long\n\n" + "A sentence of this long guide says a thing. " * 60_000)
+    job = Ingesting(lambda tell: sync([tmp_path / "guides"], tmp_path / "library", progress=tell))
+    while job.progress is None or not job.progress.total:
+        assert not job.wait(0.01)
+    before = time.process_time()
+    job.stop()
+    assert job.wait(60), "by the clock two seconds, on a machine that nobody else uses"
+    assert time.process_time() - before < 2.0
+    assert "Stopped" in job.error

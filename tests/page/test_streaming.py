@@ -40,6 +40,11 @@ def asked_of(page: Any, server: Loopback) -> Any:
     page.get_by_role("option", name="A chat server").click()
     page.get_by_label("Address").fill(server.url)
     page.keyboard.press("Enter")
+    page.get_by_role("button", name="Try it and use it").click()
+    page.get_by_role("button", name="Try it and use it").wait_for(state="detached")
+    assert [asked.path for asked in server.asked][-1].endswith("completions"), "it was tried before it was chosen"
+    server.asked.clear()
+    server.left.clear()
     page.locator(BOX).fill(QUESTION)
     page.locator(BOX).press("Enter")
     return page.locator("article")
@@ -70,6 +75,11 @@ def test_an_answer_goes_on_while_the_reader_is_away(visit: Visit, server: Loopba
     answers_with(server, streamed("The queen lays up ", "to 2,000 eggs ", "a day [1.2]. ", pause=0.7))
     page = visit()
     asked_of(page, server).locator(".wait").wait_for()
+    page.wait_for_url("**c=*")  # the question is shown before the server has it
+    for _ in range(600):  # who leaves before the writer is asked may have left before the question came
+        if any("completions" in asked.path for asked in server.asked):
+            break
+        page.wait_for_timeout(100)
     address = page.url
     page.goto("about:blank")
     page.wait_for_timeout(2500)
@@ -99,6 +109,18 @@ def test_a_sentence_that_is_not_supported_looks_different_and_says_why(
     assert why.is_visible()
     assert doubtful.get_attribute("aria-describedby") == why.get_attribute("id")
     shots(page, "unsupported")
+
+
+def test_a_sentence_in_doubt_is_called_so_and_looks_milder(visit: Visit, server: Loopback, shots: Any) -> None:
+    answers_with(server, streamed("The queen lays most of her eggs in early summer [1.2]. ", pause=0.0))
+    page = visit()
+    article = asked_of(page, server)
+    article.locator("footer.meta").wait_for()
+    assert article.locator(".doubt .sign").inner_text() == "in doubt"
+    assert (article.locator(".why").text_content() or "").startswith("Perhaps supported by the guides")
+    style = article.locator(".unsupported").evaluate("node => getComputedStyle(node).textDecorationStyle")
+    assert style == "dotted"
+    shots(page, "in-doubt")
 
 
 def test_a_server_that_breaks_off_leaves_what_it_wrote(visit: Visit, server: Loopback) -> None:

@@ -31,7 +31,8 @@ function drawFound(turn) {
     node.append(...passages.map((p) => drawPassage(turn, p)));
     return node;
   }
-  const summary = cited.length ? `${count(cited.length, "passage")} cited, ${rest.length} also found` : "Also found";
+  const found = `${count(cited.length, "passage")} cited` + (rest.length ? `, ${rest.length} also found` : "");
+  const summary = cited.length ? found : "Also found";
   const node = fold("found", summary, turn.foundOpen || false);
   node.ontoggle = () => (turn.foundOpen = node.open);
   node.append(...cited.map((p) => drawPassage(turn, p)));
@@ -81,19 +82,32 @@ function drawMeta(turn) {
   const meta = element("footer", "meta");
   meta.append(element("span", "", turn.data.meta));
   if (turn.data.copy) {
-    const copy = button("plain", "Copy", "Copy the answer with its footnotes", async () => {
-      const done = await copyText(turn.data.copy);
-      copy.textContent = done ? "Copied" : "Could not copy";
-      setTimeout(() => (copy.textContent = "Copy"), 1600);
-    });
+    const copy = button("plain", "Copy", "Copy the answer with its footnotes", async () =>
+      saidSo(copy, await copyText(turn.data.copy, turn.data.rich), "Copy"),
+    );
     meta.append(copy);
   }
+  const link = button("plain", "Copy link", "Copy link to this answer", async () =>
+    saidSo(link, await copyText(location.href.split("#")[0] + `#a${turn.data.id}`), "Copy link"),
+  );
+  meta.append(link);
   return meta;
 }
 
-async function copyText(text) {
+// A button says for a moment what came of it.
+function saidSo(button, done, name) {
+  button.textContent = done ? "Copied" : "Could not copy";
+  setTimeout(() => (button.textContent = name), 1600);
+}
+
+// Text, and where the clipboard takes it the same as HTML: a word processor gets the footnotes as such.
+async function copyText(text, rich) {
   try {
-    await navigator.clipboard.writeText(text);
+    if (!rich || !window.ClipboardItem) await navigator.clipboard.writeText(text);
+    else {
+      const as = (kind, what) => ({ [kind]: new Blob([what], { type: kind }) });
+      await navigator.clipboard.write([new ClipboardItem({ ...as("text/plain", text), ...as("text/html", rich) })]);
+    }
     return true;
   } catch {
     const area = element("textarea");
@@ -127,6 +141,40 @@ function drawTurn(turn) {
   return article;
 }
 
+const BACK = "footnote-back"; // where a reader of a whole guide came from: [?c=…, #a…]
+const STOOD = "footnote-stood"; // where a page stood that is being reloaded: [address, scrolled]
+
+// Where a page that was just opened begins: where its address says, where it stood before, or with the last question.
+function arrived(turn, root) {
+  if (turn.data.writing) return void (turn.data.last && fromItsBeginning(turn, root));
+  const back = JSON.parse(sessionStorage.getItem(BACK) || "[]");
+  if (back[0] === location.search && !location.hash && back[1]) history.replaceState(history.state, "", back[1]);
+  if (back[0] === location.search) sessionStorage.removeItem(BACK);
+  const there = addressed(location.hash);
+  if (there?.id === turn.data.id && panels.landed !== location.href) {
+    panels.landed = location.href;
+    turn.placed = true;
+    turn.owner.show();
+    if (there.n) openPanel(turn.owner, there.n - 1, { focus: "", address: false });
+  } else if (turn.data.last && !there && !stoodHere(turn)) fromItsBeginning(turn, root);
+}
+
+function stoodHere(turn) {
+  const scroller = () => document.querySelector('[data-testid="stMain"]');
+  if (!panels.leaving) {
+    panels.leaving = true;
+    addEventListener("pagehide", () =>
+      sessionStorage.setItem(STOOD, JSON.stringify([location.href, scroller()?.scrollTop || 0])),
+    );
+  }
+  const [href, top] = JSON.parse(sessionStorage.getItem(STOOD) || "[]");
+  sessionStorage.removeItem(STOOD);
+  if (href !== location.href) return false;
+  turn.placed = true;
+  settled(() => (scroller().scrollTop = top));
+  return true;
+}
+
 // A long answer is read from its question on, not from its end; once the reader scrolls, the page is theirs.
 function fromItsBeginning(turn, root) {
   if (!turn.reader) {
@@ -134,11 +182,13 @@ function fromItsBeginning(turn, root) {
     for (const way of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(way, turn.reader, { once: true });
   }
   settled(() => {
-    if (!turn.placed && !panels.owner) root.querySelector("article").scrollIntoView({ block: "start" });
+    const article = root.querySelector("article");
+    const { top } = article.getBoundingClientRect();
+    if (!turn.placed && !panels.owner && (top < 40 || top > 160)) article.scrollIntoView({ block: "start" });
   });
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: { picture, ...data }, parentElement, setTriggerValue }) {
   const root = parentElement;
   const turn = (root.footnoteTurn ??= { open: -1, drawn: "" });
   turn.data = data;
@@ -149,9 +199,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     places: data.places,
     notes: data.places.flatMap((place, i) => (place.n ? [i] : [])),
     read: (place) => {
-      closePanel(false);
-      setTriggerValue("read", { document: place.document, start: place.start, end: place.end, words: place.words });
+      sessionStorage.setItem(BACK, JSON.stringify([location.search, location.hash]));
+      closePanel(false, false);
+      setTriggerValue("read", { doc: place.document, start: place.start, end: place.end, hash: place.hash });
     },
+    picture: (index) => setTriggerValue("picture", index),
+    show: () => root.querySelector("article").scrollIntoView({ block: "start" }),
     focus: (index) => find(index)?.focus(),
     reveal: (index) => find(index)?.scrollIntoView({ block: "nearest" }),
     shown: (index) => {
@@ -159,6 +212,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
       for (const node of root.querySelectorAll(".note")) node.setAttribute("aria-expanded", String(+node.dataset.place === index));
     },
   };
+  (panels.owners ??= new Map()).set(data.id, turn.owner);
+  if (picture) gotPicture(data.places[picture.place], picture);
   if (panels.owner?.id === data.id) {
     panels.owner = turn.owner;
     themed(panels.host, turn.owner.like);
@@ -171,10 +226,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (old) old.replaceWith(drawn);
     else root.append(drawn);
     turn.drawn = drawing;
+    if (data.last) window.footnoteAsked?.clear?.();
     if (held !== undefined) find(held)?.focus({ preventScroll: true });
-    if (data.last) fromItsBeginning(turn, root);
+    arrived(turn, root);
   }
   return () => {
-    if (panels.owner === turn.owner) closePanel(false);
+    panels.owners.delete(data.id);
+    if (panels.owner === turn.owner) closePanel(false, false);
   };
 }

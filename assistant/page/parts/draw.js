@@ -1,36 +1,14 @@
-// The parts of an answer: sentences with their numbers, tables, items, code. `turn` is {data, owner, open, doubts}.
-
-const KINDS = [["table", /^\s*\|/], ["code", /^\s*(```|~~~)/], ["item", /^\s*([-*+]|\d{1,3}[.)])\s/], ["heading", /^#{1,6}\s/]];
-
-function kindOfSentence(text) {
-  return (KINDS.find(([, pattern]) => pattern.test(text)) || ["prose"])[0];
-}
-
-// Sentences that belong together: prose to a paragraph, rows to a table, items to a list, guides that differ side by side.
-function groups(sentences) {
-  const found = [];
-  for (const sentence of sentences) {
-    const kind = sentence.guide ? "sides" : sentence.code ? "code" : kindOfSentence(sentence.text);
-    const last = found[found.length - 1];
-    const joins = last && last.kind === kind && kind !== "heading" && !(kind === "code" && !sentence.code);
-    const sameTable = kind !== "table" || (last && last.header === sentence.header);
-    if (joins && sameTable) last.sentences.push(sentence);
-    else found.push({ kind, header: sentence.header, sentences: [sentence] });
-  }
-  for (const group of found) {
-    const guides = new Set(group.sentences.map((sentence) => sentence.guide));
-    if (group.kind === "sides" && guides.size < 2) group.kind = kindOfSentence(group.sentences[0].text);
-  }
-  return found;
-}
+// The parts of an answer as assistant/page/layout.py cut it: sentences with their numbers, tables, items, code.
+// `turn` is {data, owner, open, doubts}.
 
 function marks(turn, sentence) {
   const all = element("span", "notes");
   for (const n of sentence.notes) {
     const place = turn.data.places[n - 1];
-    const label = `Footnote ${n}: ${[place.title, ...place.path].join(", ")}`;
+    const label = `Footnote ${n}: ${whereOf(place).join(", ")}`;
     const mark = button("note", String(n), label, () => openPanel(turn.owner, n - 1));
     mark.dataset.place = n - 1;
+    peeking(mark, turn, n - 1);
     mark.setAttribute("aria-expanded", String(turn.open === n - 1));
     all.append(mark);
   }
@@ -39,13 +17,14 @@ function marks(turn, sentence) {
 
 function doubt(turn, sentence, into, node) {
   const id = `why-${turn.data.id}-${turn.doubts++}`;
-  node.classList.add("unsupported");
+  node.classList.add("unsupported", ...(sentence.doubted ? ["doubted"] : []));
   node.setAttribute("aria-describedby", id);
   const sign = element("span", "doubt");
   sign.tabIndex = 0;
   sign.setAttribute("role", "note");
-  sign.append(element("span", "sign", "not supported"));
-  const why = element("span", "why", `Not supported by the guides${sentence.why ? ": " + sentence.why : ""}.`);
+  sign.append(element("span", "sign", sentence.doubted ? "in doubt" : "not supported"));
+  const short = sentence.doubted ? "Perhaps supported by the guides" : "Not supported by the guides";
+  const why = element("span", "why", `${short}${sentence.why ? ": " + sentence.why : ""}.`);
   why.id = id;
   sign.append(why);
   into.append(sign);
@@ -71,86 +50,97 @@ function finish(turn, into, sentence, node) {
   node.append(tail);
 }
 
-function drawItems(turn, into, group) {
-  for (const sentence of group.sentences) {
-    const [marker, indent, sign] = sentence.text.match(ITEM) || ["", "", "- "];
-    const node = element("div", /\d/.test(sign) ? "item numbered" : "item");
-    node.style.marginInlineStart = `${Math.min(4, Math.floor(indent.length / 2)) * 1.1}rem`;
-    if (/\d/.test(sign)) node.append(element("span", "number", marker));
-    drawSentence(turn, node, sentence, sentence.text.slice(marker.length));
-    into.append(node);
-  }
+// The sentences of one unit, one after the other, with the numbers behind the last: they all rest on the same words.
+function drawUnit(turn, into, numbers, skip = 0) {
+  numbers.forEach((number, i) => {
+    const sentence = turn.data.sentences[number];
+    const next = turn.data.sentences[numbers[i + 1]];
+    const goesOn = next && String(next.notes) === String(sentence.notes);
+    drawSentence(turn, into, goesOn ? { ...sentence, notes: [] } : sentence, i ? sentence.text : sentence.text.slice(skip));
+    into.append(" ");
+  });
 }
 
-function drawRows(turn, into, group) {
+function drawList(turn, into, block) {
+  const list = element(block.items[0].number ? "ol" : "ul", "items");
+  list.setAttribute("role", "list");
+  for (const { of, skip, number, depth } of block.items) {
+    const item = element("li", number ? "item numbered" : "item");
+    item.style.marginInlineStart = `${depth * 1.1}rem`;
+    if (number) item.append(element("span", "number", number + " "));
+    drawUnit(turn, item, of, skip);
+    list.append(item);
+  }
+  into.append(list);
+}
+
+function drawRows(turn, into, block) {
   const table = element("div", "table");
   table.setAttribute("role", "table");
-  const header = group.header.trim();
-  const rows = group.sentences.filter((s) => !RULE.test(s.text));
-  if (header && !rows.some((s) => s.text.trim() === header)) drawRow(new Pen(), table, header, true);
-  for (const sentence of rows) {
-    drawRow(new Pen(), table, sentence.text.trim(), sentence.text.trim() === header);
+  if (block.header) drawRow(new Pen(), table, block.header, true);
+  for (const { text, of } of block.rows) {
+    drawRow(new Pen(), table, text, false);
     const cells = table.lastChild.querySelectorAll(".td");
     const cell = cells[cells.length - 1] ?? table.lastChild;
     const node = element("span", "sentence");
     node.append(...cell.childNodes);
-    finish(turn, cell, sentence, node);
+    const said = of.map((i) => turn.data.sentences[i]);
+    const worst = said.find((s) => !s.supported && !s.doubted) ?? said.find((s) => !s.supported);
+    const last = said[said.length - 1];
+    finish(turn, cell, worst ? { ...last, supported: false, doubted: worst.doubted, why: worst.why } : last, node);
   }
   into.append(scrolling(table));
 }
 
-function drawCodeOf(turn, into, group) {
-  const box = element("div", "code");
+function drawCodeOf(turn, into, block) {
+  const box = element("div", "code-block");
   const pre = element("pre");
   pre.tabIndex = 0;
-  const lines = group.sentences.map((s) => s.text).join("\n").split(/(?<=\n)/);
-  lines.forEach((line) => new Pen().write(pre, line, FENCE.test(line) ? "m" : ""));
+  for (const [kind, text] of block.tokens) pre.append(kind ? element("span", "tk-" + kind, text) : text);
+  const copy = button("plain copy-code", "Copy code", "", async () => saidSo(copy, await copyText(block.text), "Copy code"));
   box.append(pre);
   const under = element("div", "under");
-  for (const sentence of group.sentences) {
+  under.append(copy);
+  for (const number of block.of) {
+    const sentence = turn.data.sentences[number];
     if (!sentence.supported) doubt(turn, sentence, under, pre);
+    under.append(marks(turn, sentence));
   }
-  const notes = [...new Set(group.sentences.flatMap((s) => s.notes))];
-  under.append(marks(turn, { notes }));
   box.append(under);
   into.append(box);
 }
 
-// What each guide says, by name: every guide has a column of its own.
-function drawSides(turn, into, group) {
+// What each guide says, by name: every guide has a card of its own.
+function drawSides(turn, into, block) {
   const box = element("section", "sides");
   box.setAttribute("aria-label", "What each guide says");
-  const columns = new Map();
-  for (const sentence of group.sentences) {
-    if (!columns.has(sentence.guide)) {
-      const side = element("div", "side");
-      side.append(element("h3", "title", sentence.guide));
-      columns.set(sentence.guide, side);
-    }
+  for (const { guide, of } of block.sides) {
+    const card = element("div", "side");
+    card.append(element("h3", "title", guide));
     const said = element("p");
-    drawSentence(turn, said, sentence, sentence.said);
-    columns.get(sentence.guide).append(said);
+    of.forEach((number, i) => {
+      const sentence = turn.data.sentences[number];
+      const next = turn.data.sentences[of[i + 1]];
+      const goesOn = next && String(next.notes) === String(sentence.notes);
+      drawSentence(turn, said, goesOn ? { ...sentence, notes: [] } : sentence, sentence.said || sentence.text);
+      said.append(" ");
+    });
+    card.append(said);
+    box.append(card);
   }
-  box.append(...columns.values());
   into.append(box);
 }
 
+const BLOCKS = { list: drawList, table: drawRows, code: drawCodeOf, sides: drawSides };
+
 function drawAnswer(turn, into) {
-  for (const group of groups(turn.data.sentences)) {
-    if (group.kind === "item") drawItems(turn, into, group);
-    else if (group.kind === "sides") drawSides(turn, into, group);
-    else if (group.kind === "table") drawRows(turn, into, group);
-    else if (group.kind === "code") drawCodeOf(turn, into, group);
+  for (const block of turn.data.blocks) {
+    if (BLOCKS[block.kind]) BLOCKS[block.kind](turn, into, block);
     else {
-      const node = element(group.kind === "heading" ? "h3" : "p");
-      for (const sentence of group.sentences) {
-        const text = group.kind === "heading" ? sentence.text.replace(/^#+\s*/, "") : sentence.text;
-        drawSentence(turn, node, sentence, text);
-        node.append(" ");
-      }
+      const node = element(block.kind === "heading" ? "h3" : "p");
+      drawUnit(turn, node, block.of, block.skip);
       into.append(node);
     }
   }
   if (turn.data.pending) into.append(element("p", "pending", turn.data.pending));
 }
-

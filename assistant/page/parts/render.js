@@ -1,4 +1,5 @@
-// Text becomes DOM, never by way of HTML: every node is made by createElement or createTextNode.
+// Text becomes DOM, never by way of HTML: every node is made by createElement or createTextNode. Which part of a guide is
+// a heading, an item, a table or code is what ingest found; nothing is looked for again here.
 // Every character of the text stands in the DOM, in order; markup such as ** is there and hidden. So the words of a
 // quote can be marked to the character, and textContent of what is drawn is the text itself.
 
@@ -47,8 +48,9 @@ function pieces(text, classes = "") {
 
 // Draws text from a position in it on; what lies between `from` and `to` is marked.
 class Pen {
-  constructor(from = -1, to = -1) {
+  constructor(from = -1, to = -1, literal = false) {
     this.at = 0;
+    this.literal = literal; // no character of the text is markup
     this.from = from;
     this.to = to;
   }
@@ -80,51 +82,19 @@ class Pen {
   }
 
   inline(into, text, classes = "") {
+    if (this.literal) return this.write(into, text, classes);
     for (const [part, extra] of pieces(text, classes)) this.write(into, part, extra);
   }
 }
 
 const FENCE = /^\s*(```|~~~)/;
-const HEADING = /^(#{1,6}[ \t]+)/;
-const ITEM = /^([ \t]*)([-*+][ \t]+|\d{1,3}[.)][ \t]+)/;
+const HEADING = /^#{1,6}[ \t]+/;
+const UNDERLINE = /\n[ \t]*[=~^"'*+#-]{3,}[ \t]*$/;
+const ITEM = /^[ \t]*(?:[-*+•◦▪●○‣·–][ \t]+|(\(?(?:\d{1,3}|[a-zA-Z])[.)]|\[\d{1,3}\])[ \t]+)/;
 const ROW = /^[ \t]*\|/;
 const RULE = /^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(\|[ \t:|-]*)?\n?$/;
-const QUOTED = /^(>[ \t]?)+/;
-const FRONT = /^---\n(?:[\w-]+:.*\n|[ \t]+.*\n)+---(?:\n|$)/; // what some guides say of themselves before they begin
-
-function kindOf(line) {
-  if (!line.trim()) return "gap";
-  if (FENCE.test(line)) return "fence";
-  if (HEADING.test(line)) return "heading";
-  if (ROW.test(line)) return "row";
-  if (RULE.test(line)) return "rule";
-  if (ITEM.test(line)) return "item";
-  if (QUOTED.test(line)) return "quoted";
-  return "text";
-}
-
-// The lines of a text, as blocks: {kind, lines}. A code block holds its fences.
-function blocks(text, inCode = false) {
-  const found = [];
-  let code = inCode ? { kind: "code", lines: [] } : null;
-  if (code) found.push(code);
-  const front = inCode ? null : text.match(FRONT);
-  if (front) found.push({ kind: "front", lines: [front[0]] });
-  for (const line of text.slice(front ? front[0].length : 0).match(/[^\n]*\n|[^\n]+$/g) || []) {
-    const kind = kindOf(line);
-    const last = found[found.length - 1];
-    if (code) {
-      code.lines.push(line);
-      if (kind === "fence") code = null;
-    } else if (kind === "fence") {
-      code = { kind: "code", lines: [line] };
-      found.push(code);
-    } else if (kind === "row" && last && last.kind === "table") last.lines.push(line);
-    else if (kind === "text" && last && ["text", "item", "quoted"].includes(last.kind)) last.lines.push(line);
-    else found.push({ kind: kind === "row" ? "table" : kind, lines: [line] });
-  }
-  return found;
-}
+const QUOTED = /^[ \t]*(>[ \t]?)+/;
+const DRAWN_LINE = /^[ \t]*([-*_=])(?:[ \t]*\1){2,}[ \t]*$/;
 
 function drawRow(pen, into, line, head) {
   const row = element("div", head ? "tr head" : "tr");
@@ -164,62 +134,87 @@ function drawTable(pen, into, lines) {
   into.append(scrolling(table));
 }
 
-function drawCode(pen, into, lines, inCode) {
+function drawCode(pen, into, text) {
   const pre = element("pre");
   pre.tabIndex = 0;
-  lines.forEach((line, i) => {
-    const edge = (i === 0 && !inCode) || i === lines.length - 1;
-    pen.write(pre, line, edge && FENCE.test(line) ? "m" : "");
-  });
+  const lines = text.match(/[^\n]*\n|[^\n]+$/g) || [];
+  lines.forEach((line, i) => pen.write(pre, line, (i === 0 || i === lines.length - 1) && FENCE.test(line) ? "m" : ""));
   into.append(pre);
 }
 
-function drawFront(pen, into, text) {
-  const node = element("div", "front");
-  const end = text.lastIndexOf("\n---");
-  pen.write(node, text.slice(0, 4), "m");
-  pen.write(node, text.slice(4, end));
+// Rows between bars become a table; whatever else a guide lines up keeps its lines as they are.
+function drawAligned(pen, into, text) {
+  const lines = text.match(/[^\n]*\n|[^\n]+$/g) || [];
+  if (lines.every((line) => ROW.test(line) || RULE.test(line))) drawTable(pen, into, lines);
+  else drawCode(pen, into, text);
+}
+
+function drawHeading(pen, into, text, level) {
+  const node = element("div", `h h${Math.min(6, level || 2)}`);
+  node.setAttribute("role", "heading");
+  node.setAttribute("aria-level", String(Math.min(6, (level || 2) + 1)));
+  const marker = (text.match(HEADING) || [""])[0];
+  const end = UNDERLINE.test(text) ? text.search(UNDERLINE) : text.length;
+  pen.write(node, marker, "m");
+  pen.inline(node, text.slice(marker.length, end));
   pen.write(node, text.slice(end), "m");
   into.append(node);
 }
 
-function drawBlock(pen, into, block, inCode) {
-  const text = block.lines.join("");
-  if (block.kind === "gap" || block.kind === "rule") {
-    const gap = element("span", "m");
-    pen.write(gap, text);
-    into.append(gap);
-    if (block.kind === "rule") into.append(element("hr"));
-  } else if (block.kind === "code") drawCode(pen, into, block.lines, inCode);
-  else if (block.kind === "table") drawTable(pen, into, block.lines);
-  else if (block.kind === "front") drawFront(pen, into, text);
-  else {
-    const [marker, name, className, style] = shapeOf(block.kind, text);
-    const node = element(name, className);
-    if (style) node.style.marginInlineStart = style;
-    pen.write(node, marker, block.kind === "item" && /\d/.test(marker) ? "number" : "m");
-    pen.inline(node, text.slice(marker.length));
-    into.append(node);
+// Items that follow one another are one list, what lies between them is part of the item above.
+function drawItem(pen, into, text, level) {
+  let list = into.lastElementChild;
+  if (!list?.classList.contains("items")) {
+    list = element("ul", "items");
+    list.setAttribute("role", "list");
+    into.append(list);
   }
+  const [marker, number] = text.match(ITEM) || [""];
+  const node = element("li", number ? "item numbered" : "item");
+  node.style.marginInlineStart = `${Math.min(4, Math.max(0, level - 1)) * 1.1}rem`;
+  pen.write(node, marker, number ? "number" : "m");
+  pen.inline(node, text.slice(marker.length));
+  list.append(node);
 }
 
-function shapeOf(kind, text) {
-  if (kind === "heading") {
-    const marker = text.match(HEADING)[1];
-    return [marker, "div", "h h" + marker.trim().length];
-  }
-  if (kind === "item") {
-    const [marker, indent, sign] = text.match(ITEM);
-    const depth = Math.min(4, Math.floor(indent.replace(/\t/g, "    ").length / 2));
-    return [marker, "div", /\d/.test(sign) ? "item numbered" : "item", `${depth * 1.1}rem`];
-  }
-  if (kind === "quoted") return [text.match(QUOTED)[0], "div", "quoted"];
-  return ["", "p", ""];
+function drawParagraph(pen, into, text) {
+  const quoted = !pen.literal && QUOTED.test(text);
+  const node = element("p", quoted ? "quoted" : "");
+  if (!quoted) pen.inline(node, text);
+  else
+    for (const line of text.match(/[^\n]*\n|[^\n]+$/g)) {
+      const marker = (line.match(QUOTED) || [""])[0];
+      pen.write(node, marker, "m");
+      pen.inline(node, line.slice(marker.length));
+    }
+  into.append(node);
 }
 
-// Draws a whole text; returns where the marks are.
-function drawText(into, text, { from = -1, to = -1, inCode = false } = {}) {
-  const pen = new Pen(from, to);
-  blocks(text, inCode).forEach((block, i) => drawBlock(pen, into, block, inCode && i === 0));
+function drawAside(pen, into, text) {
+  const ruled = DRAWN_LINE.test(text);
+  const node = element("div", ruled ? "m" : "front");
+  const [, first, within, last] = text.match(/^(---\n)?([^]*?)(\n---\s*)?$/);
+  pen.write(node, first || "", "m");
+  pen.write(node, within);
+  pen.write(node, last || "", "m");
+  into.append(node);
+  if (ruled) into.append(element("hr"));
+}
+
+function drawGap(pen, into, text) {
+  const list = into.lastElementChild?.classList.contains("items") ? into.lastElementChild.lastElementChild : into;
+  const gap = element("span", "m");
+  pen.write(gap, text);
+  list.append(gap);
+}
+
+const KINDS = { gap: drawGap, heading: drawHeading, question: drawHeading, paragraph: drawParagraph, item: drawItem,
+  table: drawAligned, code: drawCode, front_matter: drawAside, furniture: drawAside };
+
+// Draws a run of a guide, {pieces, from, to, inline, kept}: pieces are [kind, text, level]. Returns where the marks are.
+function drawText(into, { pieces, from = -1, to = -1, inline = false, kept = false }) {
+  const pen = new Pen(from, to, !inline);
+  into.classList.toggle("kept", kept);
+  for (const [kind, text, level] of pieces) (KINDS[kind] || drawParagraph)(pen, into, text, level);
   return [...into.querySelectorAll("mark")];
 }
