@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.footnotes import Draft
+from assistant.helps import mended, near_questions, other_language
 from assistant.judge import Verdict, decide, unit_features, weigh
+from assistant.prompts import begins_near
 from assistant.records import (
     QUESTION_CHARACTERS,
     Answer,
@@ -36,6 +38,7 @@ from assistant.records import (
     as_json,
 )
 from assistant.retrieve import Retriever, open_embedder, understand
+from assistant.summary import Told, asked_for, summary
 from assistant.writers.quotes import untold
 from ingest.errors import FootnoteError, LibraryError, WriterError
 from ingest.library import Library
@@ -64,6 +67,7 @@ class Assistant:
     ) -> None:
         self.library = library if isinstance(library, Library) else Library(library, troubled=mend_beside)
         self.retriever = Retriever(self.library, rerank=rerank)
+        self._plain = Retriever(self.library, rerank=False)
         self._model = model
 
     @property
@@ -86,22 +90,26 @@ class Assistant:
     ) -> list[Passage]:
         """The best passages, best first; `documents` (paths, folders, glob patterns) and `kinds` narrow the search."""
         self._check_that_something_is_in()
-        return self.retriever.search(
+        found = self.retriever.search(
             _short(question), k, _questions(history), documents=_several(documents), kinds=_several(kinds)
         )
+        return list(self._placed(found))
 
-    def ask(self, question: str, history: History = ()) -> Answer:
+    def ask(self, question: str, history: History = (), *, documents: Names = ()) -> Answer:
         answer: Answer | None = None
-        for event in self.stream(question, history):
+        for event in self.stream(question, history, documents=documents):
             if isinstance(event, Answer):
                 answer = event
         assert answer is not None  # stream always ends with one
         return answer
 
-    def stream(self, question: str, history: History = ()) -> Iterator[Event]:
-        """Passages first, then text as it is written and sentences as they are proved, then the finished `Answer`."""
+    def stream(self, question: str, history: History = (), *, documents: Names = ()) -> Iterator[Event]:
+        """Passages first, then text as it is written and sentences as they are proved, then the finished `Answer`.
+
+        `documents` (paths, folders, glob patterns) are the only ones that are asked.
+        """
         started = time.perf_counter()
-        request, verdict = self.prepare(question, history)
+        request, verdict = self.prepare(question, history, documents=documents)
         retrieved = time.perf_counter()
         answer = Answer(
             question, "answered", passages=request.passages, model=self._name(), understood=request.question
@@ -112,19 +120,23 @@ class Assistant:
             if answer.status == "answered" and not verdict.sure:
                 answer = replace(answer, status="nearest")
         else:
-            answer = replace(answer, status="not_in_guides", detail=verdict.reason + self._excuses())
+            answer = replace(answer, status="not_in_guides", detail=verdict.reason + self._excuses(documents))
+        if answer.status in ("nearest", "not_in_guides") and (told := other_language(self.library, question)):
+            answer = replace(answer, detail=f"{answer.detail} {told}".strip())
         ended = time.perf_counter()
         seconds = {"retrieve": retrieved - started, "write": ended - retrieved, "total": ended - started}
         yield replace(answer, seconds={name: round(value, 4) for name, value in seconds.items()})
 
-    async def aask(self, question: str, history: History = ()) -> Answer:
-        return [event async for event in self.astream(question, history) if isinstance(event, Answer)][-1]
+    async def aask(self, question: str, history: History = (), *, documents: Names = ()) -> Answer:
+        events = self.astream(question, history, documents=documents)
+        return [event async for event in events if isinstance(event, Answer)][-1]
 
-    async def astream(self, question: str, history: History = ()) -> AsyncIterator[Event]:
+    async def astream(self, question: str, history: History = (), *, documents: Names = ()) -> AsyncIterator[Event]:
         """As `stream`, worked out in a thread of its own, so that nothing else waits."""
         import asyncio
 
-        events, loop, thread = self.stream(question, history), asyncio.get_running_loop(), ThreadPoolExecutor(1)
+        events = self.stream(question, history, documents=documents)
+        loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1)
         try:
             while (event := await loop.run_in_executor(thread, next, events, None)) is not None:
                 yield event
@@ -132,14 +144,43 @@ class Assistant:
             thread.submit(getattr(events, "close", lambda: None))  # whoever left early leaves no model at work
             thread.shutdown(wait=False)
 
-    def prepare(self, question: str, history: History = ()) -> tuple[Request, Verdict]:
-        """All that a writer is given, and whether it is asked at all."""
+    def prepare(self, question: str, history: History = (), *, documents: Names = ()) -> tuple[Request, Verdict]:
+        """All that a writer is given, and whether it is asked at all. A word that no guide has is taken for the one
+        that was meant, where that is clear and finds more."""
         self._check_that_something_is_in()
-        found = self.retriever.find(understand(_short(question), _questions(history)), PASSAGES)
+        question, among = _short(question), _several(documents)
+        if document := asked_for(question, self.library, among):
+            return summary(self.library, document, question), Verdict(True, 1.0)
+        request, verdict, unknown = self._prepared(question, history, among)
+        if unknown and (meant := mended(self.library, question, unknown)) != question:
+            other, better, _ = self._prepared(meant, history, among)
+            if better.chance > verdict.chance:
+                return other, better
+        return request, verdict
+
+    def _prepared(
+        self, question: str, history: History, documents: Sequence[str], retriever: Retriever | None = None
+    ) -> tuple[Request, Verdict, Sequence[str]]:
+        """And the words of the question that stand in no guide."""
+        among = self.library.select(documents) if documents else None
+        understood = understand(question, _questions(history))
+        found = (retriever or self.retriever).find(understood, PASSAGES, among)
         embedder = open_embedder(self.library.meta("embedder_name"))
-        evidence = weigh(found, unit_features(found, embedder))
+        evidence = weigh(found, unit_features(found, embedder.embed))
         verdict = decide(found, evidence, strict=self._name() == "quotes")
-        return Request(found.understood.text, found.passages, _turns(history), evidence.chances), verdict
+        request = Request(found.understood.text, self._placed(found.passages), _turns(history), evidence.chances)
+        return request, verdict, sorted(found.query.unknown)
+
+    def near(self, answer: Answer, history: History = (), n: int = 3) -> list[str]:
+        """Questions to go on with: near what was asked, and answered by the guides (tried without the reranker,
+        which is a fifth of the work)."""
+        asked = [answer.question, answer.understood, *(turn.question for turn in _turns(history))]
+
+        def holds(question: str) -> bool:
+            _, verdict, _ = self._prepared(question, (), (), self._plain)
+            return verdict.answerable and verdict.sure
+
+        return near_questions(self.library, asked, answer.passages, holds, n)
 
     def as_retriever(
         self, k: int = 10, *, documents: Names = (), kinds: Names = (), history: History = ()
@@ -193,10 +234,17 @@ class Assistant:
         return self._model if isinstance(self._model, str) else self._model.name
 
     def _write(self, answer: Answer, request: Request) -> Generator[Event, None, Answer]:
-        draft = Draft(request.passages)
+        draft, sentences = Draft(request.passages), list[Sentence]()
         stop = Stop()
+
+        def proved(everything: bool = False) -> Iterator[Proved]:
+            for sentence in draft.finished(everything):
+                sentences.append(self._with_addresses(sentence))
+                yield Proved(sentences[-1])
+
         try:
-            for event in self.writer.write(request):
+            writer = Told() if request.told and self._name() == "quotes" else self.writer
+            for event in writer.write(request):
                 if isinstance(event, Text):
                     draft.add(event.text)
                     yield Written(event.text)
@@ -204,16 +252,33 @@ class Assistant:
                     draft.cite(event)
                 else:
                     stop = event
-                yield from map(Proved, draft.finished())
+                yield from proved()
         except WriterError as error:
             stop = Stop("cut", detail=str(error))
-        rest = draft.finished(everything=True)
-        yield from map(Proved, rest)
-        sentences = tuple(draft.sentences)
+        yield from proved(everything=True)
+        near = bool(sentences) and begins_near(sentences[0].text)
+        if near and len(sentences) > 1 and not sentences[0].footnotes:
+            sentences = sentences[1:]  # the status says the phrase
         status, detail = _outcome(stop, sentences)
         if status == "answered":
-            detail = " ".join(filter(None, (detail, untold(request, sentences))))
-        return replace(answer, status=status, sentences=sentences, usage=stop.usage, detail=detail, model=self._name())
+            detail = " ".join(filter(None, (detail, "" if request.told else untold(request, sentences))))
+            status = "nearest" if near else status
+        return replace(
+            answer, status=status, sentences=tuple(sentences), usage=stop.usage, detail=detail, model=self._name()
+        )
+
+    def _placed(self, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+        """With their addresses, where their documents were fetched."""
+        fetched = self.library.origins({p.document for p in passages})
+        where = {p: self.library.address(p.document, p.start, p.end) for p in passages if p.document in fetched}
+        return tuple(replace(p, address=where[p]) if p in where else p for p in passages)
+
+    def _with_addresses(self, sentence: Sentence) -> Sentence:
+        if not self.library.origins({note.document for note in sentence.footnotes}):
+            return sentence
+        where = self.library.address
+        notes = [replace(note, address=where(note.document, note.start, note.end)) for note in sentence.footnotes]
+        return replace(sentence, footnotes=tuple(notes))
 
     def _check_that_something_is_in(self) -> None:
         """A library without a passage holds no answer to anything: that is no "not in the guides"."""
@@ -226,13 +291,16 @@ class Assistant:
             why = f"nothing was ingested into it yet: `footnote ingest {roots or 'FOLDER'} --library {place}` does it"
         raise LibraryError(f"the library at {place} is empty, {why}")
 
-    def _excuses(self) -> str:
-        """What else may be why nothing was found: files that failed, a folder that is newer than the library."""
+    def _excuses(self, documents: Names = ()) -> str:
+        """What else may be why nothing was found: only some guides were asked, files failed, a folder is newer."""
         from ingest.sync import changes
 
         failed = self.library.failures()
         news = changes(self.library)
         excuses = []
+        if documents and (left := len(self.library.paths()) - len(self.library.paths(_several(documents)))):
+            others = "1 other guide was" if left == 1 else f"{left} other guides were"
+            excuses.append(f"{others} not asked: the question was limited to some")
         if failed:
             excuses.append(f"{len(failed)} files could not be read ({failed[0].file}…): `footnote status` says why")
         if stale := len(news.added) + len(news.changed):
@@ -250,7 +318,7 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
         return "failed", stop.detail or "the model's reply was empty: ask again, or choose another with --model"
     if stop.reason == "not_in_guides" or all(s.supported and not s.footnotes for s in sentences):
         return "not_in_guides", stop.detail or "The passages that were found do not answer the question."
-    if not any(s.supported and s.footnotes for s in sentences):
+    if not any(s.outcome != "not supported" and s.footnotes for s in sentences):
         return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
     return "answered", stop.detail
 

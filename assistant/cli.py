@@ -18,15 +18,12 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from assistant import terminal
+from assistant import sources, terminal
 from assistant.records import neutralise, one_line
 from assistant.terminal import put_json, say
-from ingest.documents import MAX_BYTES
 from ingest.errors import FootnoteError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assistant.answer import Assistant, Event
     from assistant.records import Answer, Footnote, Sentence
     from ingest.library import Library, Stored
@@ -37,7 +34,13 @@ ELSEWHERE = {
     "finetune": ("finetune.command", "a local Llama that answers with footnotes"),
     "evaluate": ("assistant.evaluation.run", "how good it is, and whether it got better"),
 }
-GO_ON = ("ingest", "evaluate", "finetune")  # commands that, stopped and given again, go on from where they were
+GO_ON = (
+    "ingest",
+    "watch",
+    "sources",
+    "evaluate",
+    "finetune",
+)  # commands that, stopped and given again, go on from where they were
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -130,6 +133,7 @@ def parser() -> Parser:
     p.add_argument("--port", type=int, default=8501)
     p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")
     p.set_defaults(run=chat)
+    _doors(add, library)
     for name, (module, about) in ELSEWHERE.items():
         later = add(name, help=about)
         later.fill = lambda parser, module=module: import_module(module).add_arguments(parser, library)
@@ -137,20 +141,19 @@ def parser() -> Parser:
 
 
 def _ingesting(add: Add, library: Parser) -> None:
-    p = add("ingest", parents=[library], help="make or renew a library from folders and files")
-    p.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
+    p = add("ingest", parents=[library], help="make or renew a library from folders, pages of the web, repositories")
+    p.add_argument("paths", nargs="+", metavar="PATH", help="a folder, a file, a page's address or a repository's")
     p.add_argument("--keep-missing", action="store_true", help="keep documents whose file is gone")
     p.add_argument("--embedder", metavar="NAME", help="another sentence-transformers model, by name or folder")
     p.add_argument(
         "--chroma", metavar="URL", help="a Chroma server for the vectors; an empty one goes back to the folder"
     )
     p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for another ingest")
-    largest = MAX_BYTES // 2**20
-    p.add_argument(
-        "--max-mb", type=_count, default=largest, metavar="MB", help="larger files are refused (default: %(default)s)"
-    )
+    p.fill = _largest
     p.add_argument("--json", action="store_true", help="the report as one JSON document")
+    sources.add_options(p)
     p.set_defaults(run=ingest)
+    sources.add_commands(add, library)
     p = add("remove", parents=[library], help="take documents out of the library; their files stay")
     p.add_argument("documents", nargs="+", metavar="DOCUMENT")
     p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for an ingest")
@@ -164,6 +167,13 @@ def _ingesting(add: Add, library: Parser) -> None:
     p.add_argument("start", type=int, nargs="?", metavar="START", help="with END: these characters; on a terminal")
     p.add_argument("end", type=int, nargs="?", metavar="END", help="highlighted, with the lines around them")
     p.set_defaults(run=show)
+
+
+def _largest(p: ArgumentParser) -> None:
+    from ingest.documents import MAX_BYTES
+
+    help_ = "larger files are refused (default: %(default)s)"
+    p.add_argument("--max-mb", type=_count, default=MAX_BYTES // 2**20, metavar="MB", help=help_)
 
 
 def _asking(add: Add, library: Parser) -> None:
@@ -183,6 +193,51 @@ def _asking(add: Add, library: Parser) -> None:
     p.add_argument("--log", metavar="FILE", help="add the question and how it went to this local file")
     p.add_argument("--json", action="store_true", help="the answer as one JSON document")
     p.set_defaults(run=ask, parser=p)
+
+
+def _doors(add: Add, library: Parser) -> None:
+    from assistant.serve.who import CAN
+
+    p = add("serve", parents=[library], help="the page, /v1, /mcp and /api on one port, for other people's clients too")
+    p.add_argument("--port", type=int, default=8501)
+    p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")
+    p.add_argument("--model", dest="models", type=_model, action="append", help="a writer on offer (repeatable)")
+    p.add_argument("--base-url", type=_address, metavar="URL", help="the public address that links lead to")
+    p.add_argument("--open", action="store_true", help="let everybody ask who can reach it")
+    p.add_argument("--trust-header", default="", metavar="NAME", help="a proxy in front names its visitors in this one")
+    p.add_argument(
+        "--oidc", action="store_true", help="the page asks its visitors to log in, by [auth] of secrets.toml"
+    )
+    p.add_argument("--visitors-can", choices=CAN, default="ask", help="what those without a token may (default: ask)")
+    p.add_argument(
+        "--per-minute", type=_count, metavar="N", help="requests a visitor may make (default: 60; here: any)"
+    )
+    p.add_argument("--log-questions", action="store_true", help="questions stand in the log too")
+    p.set_defaults(run=serve)
+    p = add("mcp", parents=[library], help="the same tools for an agent on this machine, on standard input and output")
+    p.add_argument("--model", dest="models", type=_model, action="append", help="who writes answers (default: quotes)")
+    page = "http://localhost:8501"
+    p.add_argument("--base-url", type=_address, default=page, metavar="URL", help="the page's (default: %(default)s)")
+    p.set_defaults(run=mcp)
+    p = add("token", help="who may ask a server that others can reach")
+    add = p.add_subparsers(title="what", metavar="WHAT", dest="what", required=True).add_parser
+    p = add("add", parents=[library], help="make a token, and show it this once")
+    p.add_argument("name", metavar="NAME", help="whose it is")
+    p.add_argument("--can", choices=CAN, default="ask", help="each may what the one before may (default: ask)")
+    p.set_defaults(run=token)
+    p = add("remove", parents=[library], help="take a token back, at once")
+    p.add_argument("name", metavar="NAME")
+    p.set_defaults(run=token)
+    add("list", parents=[library], help="whose there are, and what they may").set_defaults(run=token)
+
+
+def _address(text: str) -> str:
+    from urllib.parse import urlsplit
+
+    seen = urlsplit(text)
+    if seen.scheme not in ("http", "https") or not seen.hostname or seen.query or seen.fragment:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: give one such as https://guides.example.org")
+    return text.rstrip("/")
 
 
 def _question(p: ArgumentParser) -> None:
@@ -219,36 +274,25 @@ KINDS = ("paragraph", "item", "table", "code", "question")
 
 
 def ingest(args: Namespace) -> int:
-    from ingest.sync import sync
-
-    with terminal.Bar("files") as bar:
-        report = sync(
-            args.paths,
-            args.library,
-            embedder=args.embedder,
-            chroma=args.chroma,
-            keep_missing=args.keep_missing,
-            wait_seconds=args.wait,
-            max_bytes=args.max_mb * 2**20,
-            progress=lambda progress: bar.tell(progress.done, progress.total, progress.doing),
-            notify=bar.say,
-        )
-    for failure in report.failed:
-        say(f"failed: {failure.reason}")
-    if args.json:
-        put_json(asdict(report))
-    else:
+    report = sources.synced(
+        sources.given(args),
+        args.library,
+        args.json,
+        embedder=args.embedder,
+        chroma=args.chroma,
+        keep_missing=args.keep_missing,
+        wait_seconds=args.wait,
+        max_bytes=args.max_mb * 2**20,
+    )
+    if not args.json:
         _print_report(report, args)
     return 1 if report.failed else 0
 
 
 def _print_report(report: Report, args: Namespace) -> None:
-    for note in report.notes:
-        say(f"note: {note}")
-    counts = {k: len(getattr(report, k)) for k in ("added", "changed", "moved", "renewed", "removed", "failed")}
-    line = ", ".join([f"{n} {k}" for k, n in counts.items() if n] + [f"{report.unchanged} unchanged"])
     rate = f" ({report.chunks / report.seconds:.0f} chunks/s)" if report.chunks else ""
-    print(f"{line}; {report.chunks} chunks, {report.embedded} embedded, {report.seconds:.1f} s{rate}")
+    embedded = f"{report.chunks} chunks, {report.embedded} embedded, {report.seconds:.1f} s{rate}"
+    print(f"{sources.counted(report)}; {embedded}")
     if report.repairs:
         print("repairs: " + ", ".join(f"{n} {kind}" for kind, n in report.repairs.most_common()))
     if report.added:
@@ -392,7 +436,7 @@ def _opened(args: Namespace) -> Library:
     from ingest.library import Library
     from ingest.writing import mend_beside
 
-    return Library(args.library, say, mend_beside)
+    return Library(args.library, say, mend_beside, brief=True)
 
 
 def _asked(args: Namespace) -> str:
@@ -411,7 +455,8 @@ def chat(args: Namespace) -> int:
 
     home = Path(__file__).resolve().parent
     command = [sys.executable, "-m", "streamlit", "run", str(home.parent / "app.py")]
-    command += _options(home / "page" / "parts" / "config.toml")  # which Streamlit looks for in the current folder only
+    settings = page_settings()  # which Streamlit looks for in the current folder only
+    command += [part for name, value in settings.items() for part in (f"--{name}", _as_option(value))]
     command += ["--server.port", str(args.port), "--server.address", args.address]
     env = {**os.environ, "FOOTNOTE_LIBRARY": str(args.library)}
     for ended in (signal.SIGTERM, signal.SIGHUP):
@@ -428,18 +473,72 @@ def chat(args: Namespace) -> int:
         return 0
 
 
-def _options(config: Path) -> list[str]:
-    """What the file says, as Streamlit's command takes it."""
-    import tomllib
+def _as_option(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
-    def flat(table: Mapping[str, Any], name: str) -> Iterator[str]:
+
+def page_settings() -> dict[str, Any]:
+    """The page's settings by their names, such as `theme.light.textColor`."""
+    import tomllib
+    from pathlib import Path
+
+    def flat(table: Mapping[str, Any], name: str) -> Iterator[tuple[str, Any]]:
         for key, value in table.items():
             if isinstance(value, dict):
                 yield from flat(value, f"{name}{key}.")
             else:
-                yield from (f"--{name}{key}", str(value).lower() if isinstance(value, bool) else str(value))
+                yield f"{name}{key}", value
 
-    return list(flat(tomllib.loads(config.read_text("utf-8")), ""))
+    file = Path(__file__).resolve().parent / "page" / "parts" / "config.toml"
+    return dict(flat(tomllib.loads(file.read_text("utf-8")), ""))
+
+
+def serve(args: Namespace) -> None:
+    from pathlib import Path
+
+    from assistant.serve.who import rules
+
+    place = Path(args.library)
+    may = rules(
+        place, args.address, args.base_url or "", open_=args.open, header=args.trust_header, oidc=args.oidc,
+        visitors_can=args.visitors_can, per_minute=args.per_minute,
+    )  # fmt: skip
+    say("footnote: starting …")
+    from assistant.serve.app import serve as run
+    from assistant.serve.desk import Desk
+
+    desk = Desk(place, tuple(args.models or ("quotes",)), args.base_url or "", args.log_questions)
+    run(desk, may, args.address, args.port, page_settings(), say)
+
+
+def mcp(args: Namespace) -> None:
+    from pathlib import Path
+
+    from assistant.serve.app import speak
+    from assistant.serve.desk import Desk
+
+    if sys.stdin.isatty():
+        say("footnote: waiting for an agent on standard input; its configuration starts this command, Ctrl-C ends it")
+    speak(Desk(Path(args.library), tuple(args.models or ("quotes",)), args.base_url))
+
+
+def token(args: Namespace) -> None:
+    from pathlib import Path
+
+    from assistant.serve.who import Tokens
+
+    tokens = Tokens(Path(args.library))
+    if args.what == "add":
+        print(tokens.add(args.name, args.can))
+        say(f"This is shown once. It may {args.can}; `footnote token remove {args.name}` takes it back.")
+    elif args.what == "remove":
+        tokens.remove(args.name)
+        print(f"taken back: {args.name}")
+    else:
+        for one in tokens.listed():
+            print(one_line(f"{one.name} may {one.can}, added {one.added}"))
+        if not tokens.listed():
+            print("no tokens: `footnote token add NAME` makes one")
 
 
 def explain(guide: Assistant, question: str, history: list[str]) -> None:
@@ -470,21 +569,20 @@ QUOTE_CHARACTERS = 300  # of one quote that are shown
 class Printer:
     """An answer on a terminal or in a file: wrapped to the width, coloured only on a terminal.
 
-    Sentences are shown as they are proved, but none before one is supported: a text of which nothing is supported is no
-    answer, and what was printed cannot be taken back.
+    Sentences are shown as they are proved, but none before one is supported or in doubt: a text of which nothing is
+    supported is no answer, and what was printed cannot be taken back.
     """
 
     def __init__(self) -> None:
         self.width = terminal.width()
         self.colour = terminal.understands_escapes(sys.stdout) and "NO_COLOR" not in os.environ
         self.notes: dict[Footnote, int] = {}
-        self._held: list[Sentence] | None = []  # back, until one is supported
+        self._held: list[Sentence] | None = []  # back, until one may be supported
         self._column = 0
         self._block = False  # whether the sentence before is a line of its own
 
     def show(self, events: Iterable[Event]) -> Answer:
-        from assistant.prompts import NEAREST
-        from assistant.records import SHOWN, Answer, Passages, Proved
+        from assistant.records import NEAREST, SHOWN, Answer, Passages, Proved
 
         answer: Answer | None = None
         for event in events:
@@ -509,7 +607,7 @@ class Printer:
             self._sentence(sentence)
             return
         self._held.append(sentence)
-        if sentence.supported and sentence.footnotes:
+        if sentence.outcome != "not supported" and sentence.footnotes:
             self._release()
 
     def _release(self) -> None:
@@ -522,7 +620,7 @@ class Printer:
 
         marks = "".join(f"[{self.notes.setdefault(note, len(self.notes) + 1)}]" for note in sentence.footnotes)
         if not sentence.supported:
-            marks += f" (not supported: {neutralise(sentence.why)})"
+            marks += f" ({sentence.outcome}: {neutralise(sentence.why)})"
         text = neutralise(sentence.text)
         block, after_block, self._block = is_block(text), self._block, is_block(text)
         if text.startswith(FENCES):
@@ -559,6 +657,8 @@ class Printer:
         for note, number in self.notes.items():
             where = neutralise(note.place)
             self._line(f"{self._bold(f'[{number}]')} {where}  {self._dim(f'{note.document} {note.start}–{note.end}')}")
+            if note.address:
+                self._line("    " + self._dim(neutralise(note.address)))
             quote = textwrap.shorten(neutralise(note.quote), QUOTE_CHARACTERS, placeholder=" …")
             self._line(textwrap.indent(textwrap.fill(f"“{quote}”", self.width - 4), "    "))
 

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS turn (
   place INTEGER NOT NULL, question TEXT NOT NULL, answer TEXT, texts TEXT NOT NULL DEFAULT '{}', thumb INTEGER,
   comment TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS turn_conversation ON turn (conversation, place, id);
+CREATE TABLE IF NOT EXISTS preference (owner TEXT PRIMARY KEY, chosen TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -86,6 +87,29 @@ class Conversations:
                 "SELECT id, title, touched FROM conversation WHERE owner = ? ORDER BY touched DESC", (owner,)
             )
             return [Conversation(*row) for row in rows]
+
+    def search(self, owner: str, words: str) -> list[Conversation]:
+        """The owner's conversations in which all these words stand: as titles, questions or answers have them."""
+        with self._db() as db:
+            rows = db.execute(
+                "SELECT conversation.id, title, coalesce(group_concat(question || ' ' || coalesce(answer, '')), '')"
+                " FROM conversation LEFT JOIN turn ON turn.conversation = conversation.id WHERE owner = ?"
+                " GROUP BY conversation.id",
+                (owner,),
+            ).fetchall()
+        sought = words.lower().split()
+        hits = {name for name, *texts in rows if all(word in " ".join(texts).lower() for word in sought)}
+        return [conversation for conversation in self.owned(owner) if conversation.id in hits]
+
+    def prefer(self, owner: str, chosen: Mapping[str, str]) -> None:
+        """What the owner has chosen, for the next visit."""
+        with self._db() as db:
+            db.execute("INSERT OR REPLACE INTO preference VALUES (?, ?)", (owner, json.dumps(dict(chosen))))
+
+    def preferred(self, owner: str) -> dict[str, Any]:
+        with self._db() as db:
+            rows = db.execute("SELECT chosen FROM preference WHERE owner = ?", (owner,)).fetchall()
+        return dict(json.loads(rows[0][0])) if rows else {}
 
     def find(self, owner: str, name: str) -> Conversation | None:
         return next((c for c in self.owned(owner) if c.id == name), None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ingest.chunks import Unit
+if TYPE_CHECKING:
+    from ingest.chunks import Pages, Unit
 
 # Text from documents and models made harmless to look at: for terminals, pages and prompts.
 #
@@ -50,6 +52,11 @@ def one_line(text: str) -> str:
     return " ".join(neutralise(text).split())
 
 
+def hash_of(words: str) -> str:
+    """What a link carries to know its words by, as they are shown."""
+    return hashlib.sha256(neutralise(words).encode()).hexdigest()[:16]
+
+
 def said_by(error: object) -> str:
     """The beginning of what somebody else's error says, as part of a line of ours."""
     return one_line(str(error))[:200]
@@ -76,23 +83,42 @@ class Passage:
     units: tuple[Unit, ...] = ()
     header: str = ""  # the header row of the table that the passage's rows belong to
     also: tuple[tuple[str, int, int], ...] = ()  # near-duplicates folded into this one: document, start, end
+    pages: Pages = ()  # from which offset on it stands on which page, where the file has pages
+    address: str = ""  # of these very words, where the document was fetched
 
 
 def as_json(passage: Passage) -> dict[str, Any]:
-    """The shape that `--json` promises."""
-    return {name: getattr(passage, name) for name in ("document", "title", "section", "start", "end", "text", "score")}
+    """The shape that `--json` promises, and the address where there is one."""
+    promised = ("document", "title", "section", "start", "end", "text", "score")
+    shown = {name: getattr(passage, name) for name in promised}
+    return shown | ({"address": passage.address} if passage.address else {})
 
 
 def _whole(passage: Passage) -> dict[str, Any]:
     """With all that the promised shape leaves out, so that the way back gives the same passage."""
-    more = {"units": [asdict(unit) for unit in passage.units], "header": passage.header, "also": passage.also}
+    more: dict[str, Any] = {
+        "units": [asdict(unit) for unit in passage.units],
+        "header": passage.header,
+        "also": passage.also,
+        "pages": passage.pages,
+    }
     return as_json(passage) | {name: value for name, value in more.items() if value}
 
 
 def _passage(value: Mapping[str, Any]) -> Passage:
+    from ingest.chunks import Unit
+
     units = tuple(Unit(**unit) for unit in value.get("units", ()))
     also = tuple((str(document), int(start), int(end)) for document, start, end in value.get("also", ()))
-    return Passage(**{**value, "units": units, "also": also})
+    pages = tuple((int(offset), int(page)) for offset, page in value.get("pages", ()))
+    return Passage(**{**value, "units": units, "also": also, "pages": pages})
+
+
+def _noted(sentence: Sentence) -> dict[str, Any]:
+    """The promised shape; beside it, what only some footnotes have."""
+    value = asdict(sentence)
+    notes = [{n: said for n, said in note.items() if said is not None} for note in value["footnotes"]]
+    return {**value, "footnotes": [{n: said for n, said in note.items() if said or n != "address"} for note in notes]}
 
 
 QUESTION_CHARACTERS = 4000  # a longer question is refused, earlier ones too
@@ -112,6 +138,7 @@ class Request:
     passages: tuple[Passage, ...]
     history: tuple[Turn, ...] = ()  # oldest first
     evidence: tuple[tuple[float, ...], ...] = ()  # the chance of each unit of each passage to answer, if worked out
+    told: tuple[tuple[int, int], ...] = ()  # of a summary: the units (passage, unit) that tell it, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +172,7 @@ class Writer(Protocol):
 
 
 Status = Literal["answered", "nearest", "not_in_guides", "refused", "failed"]
+NEAREST = "The guides do not say this outright. The nearest they come:"
 SHOWN = ("answered", "nearest")  # what comes with sentences and footnotes to read
 
 
@@ -158,20 +186,42 @@ class Footnote:
     start: int
     end: int
     quote: str
+    page: int | None = None  # of the file, where it has pages
+    address: str = ""  # of these very words, where the document was fetched: a page of the web, a line of a file
 
     @property
     def place(self) -> str:
-        return place(self.title, self.section)
+        return place(self.title, self.section) + (f", page {self.page}" if self.page else "")
+
+    def url(self, base: str) -> str:
+        """Where a running page at `base` opens the guide at these words, and says so if they have changed."""
+        from urllib.parse import urlencode
+
+        where = {"doc": self.document, "start": self.start, "end": self.end, "hash": hash_of(self.quote)}
+        return f"{base.rstrip('/')}/read?{urlencode(where, errors='surrogateescape')}"
+
+
+Outcome = Literal["supported", "in doubt", "not supported"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence, list item, row or code block of an answer. `why` says what is missing where it is not supported."""
+    """One sentence, list item, row or code block of an answer. `why` says what is missing where it is not supported.
+
+    What is neither supported nor doubted is not supported.
+    """
 
     text: str
     supported: bool
     footnotes: tuple[Footnote, ...] = ()
     why: str = ""
+    doubted: bool = False  # the words it cites may say it
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.supported:
+            return "supported"
+        return "in doubt" if self.doubted else "not supported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +266,7 @@ class Answer:
         """The sentences as plain text, without footnotes; empty where nothing was answered."""
         if self.status == "not_in_guides":
             return ""
-        return _joined([s.text for s in self.sentences])
+        return joined([s.text for s in self.sentences])
 
     @property
     def footnotes(self) -> list[Footnote]:
@@ -228,7 +278,7 @@ class Answer:
         return {
             "question": self.question,
             "status": self.status,
-            "sentences": [asdict(sentence) for sentence in self.sentences],
+            "sentences": [_noted(sentence) for sentence in self.sentences],
             "passages": [_whole(passage) for passage in self.passages],
             "model": self.model,
             "usage": dict(self.usage),
@@ -240,7 +290,7 @@ class Answer:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Answer:
         sentences = tuple(
-            Sentence(s["text"], s["supported"], tuple(Footnote(**note) for note in s["footnotes"]), s.get("why", ""))
+            Sentence(**{**s, "footnotes": tuple(Footnote(**note) for note in s["footnotes"])})
             for s in value["sentences"]
         )
         return cls(**{**value, "sentences": sentences, "passages": tuple(map(_passage, value["passages"]))})
@@ -253,13 +303,13 @@ class Answer:
         marked = []
         for s in self.sentences:
             marks = "".join(f"[^{notes.index(note) + 1}]" for note in s.footnotes)
-            marked.append(_with_marks(s.text, marks if s.supported else marks + " *(not supported)*"))
+            marked.append(with_marks(s.text, marks if s.supported else f"{marks} *({s.outcome})*"))
         listed = [
-            f"[^{n}]: {note.place}: “{' '.join(note.quote.split())}” ({note.document}, {note.start}–{note.end})"
+            f"[^{n}]: {note.place}: “{' '.join(note.quote.split())}” ({_where(note)}, {note.start}–{note.end})"
             for n, note in enumerate(notes, 1)
         ]
         head = f"*{_STATUS_WORDS[self.status]}*\n\n" if self.status == "nearest" else ""
-        return neutralise(head + _joined(marked) + "\n\n" + "\n".join(listed)) + "\n"
+        return neutralise(head + joined(marked) + "\n\n" + "\n".join(listed)) + "\n"
 
 
 FENCES = ("```", "~~~")  # what a block of code begins and ends with
@@ -270,7 +320,7 @@ _STATUS_WORDS = {
     "refused": "The model refused.",
     "failed": "Not answered.",
     "answered": "",
-    "nearest": "The guides do not say this outright. The nearest they come:",
+    "nearest": NEAREST,
 }
 
 
@@ -282,7 +332,16 @@ def place(title: str, section: str) -> str:
     return " › ".join([title, *steps] if title else steps)
 
 
-def _with_marks(text: str, marks: str) -> str:
+def _where(note: Footnote) -> str:
+    """The document, as a link if it has a page on the web."""
+    if not note.address:
+        return note.document
+    if not note.address.startswith(("https://", "http://")):
+        return f"{note.document}, {note.address}"
+    return f"[{note.document}]({note.address.replace('(', '%28').replace(')', '%29')})"
+
+
+def with_marks(text: str, marks: str) -> str:
     """Marks behind a sentence; behind a code block on a line of their own."""
     return f"{text}\n{marks}" if text.endswith(FENCES) else text + marks
 
@@ -292,7 +351,7 @@ def is_block(text: str) -> bool:
     return bool(_BLOCK.match(text))
 
 
-def _joined(texts: list[str]) -> str:
+def joined(texts: list[str]) -> str:
     """Sentences in a paragraph, list items and code on lines of their own."""
     out = ""
     for text in texts:

@@ -150,11 +150,13 @@ class Query:
     def total(self) -> float:
         return sum(self.weights.values()) or 1.0
 
-    def found(self, terms: set[str]) -> float:
+    def found(self, terms: set[str] | frozenset[str]) -> float:
         """The share of the question's weight that stands among these terms, in one form or another."""
-        return sum(weight for term, weight in self.weights.items() if self.has(term, terms)) / self.total
+        also = self.alternatives  # few terms have any
+        there = (w for term, w in self.weights.items() if term in terms or (term in also and self.has(term, terms)))
+        return sum(there) / self.total
 
-    def has(self, term: str, terms: set[str]) -> bool:
+    def has(self, term: str, terms: set[str] | frozenset[str]) -> bool:
         return term in terms or any(terms.issuperset(other) for other in self.alternatives.get(term, ()))
 
 
@@ -164,8 +166,7 @@ def rarity(frequency: int, chunks: int) -> float:
 
 def lexical(query: Query, words: Words) -> tuple[float, float]:
     """The share of the question's weight in the chunk's text, and in the text or beside it."""
-    text = set(words.text)
-    return query.found(text), query.found(text | set(words.beside))
+    return query.found(words.text), query.found(words.anywhere)
 
 
 def fused(
@@ -410,10 +411,11 @@ def _reranker() -> Reranker | None:
 def folded(ranked: Sequence[Chunk], k: int) -> list[list[Chunk]]:
     """The first k chunks, behind each those that say nearly the same words."""
     groups: list[list[Chunk]] = []
-    said: list[set[str]] = []
+    said: list[frozenset[str]] = []
     for chunk in ranked:
-        words = set(chunk.text.lower().split())
-        if (i := next((i for i, other in enumerate(said) if _same(words, other)), None)) is not None:
+        words = _words(chunk.text)
+        least, most = SAME * len(words), len(words) / SAME  # of words in another that may be the same
+        if (i := next((i for i, o in enumerate(said) if least < len(o) < most and _same(words, o)), None)) is not None:
             groups[i].append(chunk)
         elif len(groups) < k:
             groups.append([chunk])
@@ -421,19 +423,22 @@ def folded(ranked: Sequence[Chunk], k: int) -> list[list[Chunk]]:
     return groups
 
 
-def _same(one: set[str], other: set[str]) -> bool:
+@lru_cache(maxsize=1000)  # most of a search's candidates were another's
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.lower().split())
+
+
+def _same(one: frozenset[str], other: frozenset[str]) -> bool:
     """Whether two texts are nearly one, with the same figures: guides that differ in a figure alone are two."""
-    fewer, more = sorted((len(one), len(other)))
-    if fewer <= SAME * more:  # saves nearly all of the work
-        return False
-    return len(one & other) > SAME * len(one | other) and not has_figure(one ^ other)
+    shared = len(one & other)
+    return shared > SAME * (len(one) + len(other) - shared) and not has_figure(one ^ other)
 
 
-def has_figure(words: set[str]) -> bool:
+def has_figure(words: frozenset[str]) -> bool:
     return any(character.isdigit() for word in words for character in word)
 
 
 def as_passage(chunk: Chunk, score: float, also: Sequence[Chunk] = ()) -> Passage:
     c = chunk
     elsewhere = tuple((other.document, other.start, other.end) for other in also)
-    return Passage(c.document, c.title, c.section, c.start, c.end, c.text, score, c.units, c.header, elsewhere)
+    return Passage(c.document, c.title, c.section, c.start, c.end, c.text, score, c.units, c.header, elsewhere, c.pages)

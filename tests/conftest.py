@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from ingest.sync import sync
@@ -14,6 +16,10 @@ from ingest.sync import sync
 ROOT = Path(__file__).resolve().parents[1]
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there: a process that a test starts finds no way out either
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when its library is imported, which may be before any test begins
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores have tests of their own
 
 settings.register_profile(
     "footnote", deadline=None, database=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -33,7 +39,6 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, NOWHERE)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost,::1")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the processes that a test starts
     monkeypatch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
     monkeypatch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
@@ -48,10 +53,27 @@ def _guarded(connect: Any) -> Any:
     return guarded
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several workers one has all the tests of a file, and one all of the page: there is one browser at a time."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "tests/page" if file.startswith("tests/page/") else file
+
+    return Together(config, log)
+
+
 @pytest.fixture(scope="session")
-def corpus_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library of the shipped corpus, made once, by the default model. For reading only."""
-    place = tmp_path_factory.mktemp("corpus") / "library"
-    report = sync([ROOT / "corpus"], place)
-    assert not report.failed
+def corpus_library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A library of the shipped corpus, made once for all workers, by the default model. For reading only."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base if worker_id == "master" else base.parent) / "corpus" / "library"
+    place.parent.mkdir(exist_ok=True)
+    with FileLock(place.with_name("lock")):
+        if not place.with_name("made").exists():
+            assert not sync([ROOT / "corpus"], place).failed
+            place.with_name("made").touch()
     return place

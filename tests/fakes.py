@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 _WORD = re.compile(r"\w+")
+Result = TypeVar("Result")
+
+
+def run(coroutine: Coroutine[object, object, Result]) -> Result:
+    """`asyncio.run` in a thread of its own: where a browser was driven before, this thread has a loop that goes on."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 class BagOfWords:

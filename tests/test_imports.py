@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -14,6 +16,11 @@ from assistant.cli import ELSEWHERE
 from ingest.documents import READERS
 
 ROOT = Path(__file__).resolve().parents[1]
+EXTRAS = {
+    "torch", "transformers", "sentence_transformers", "peft", "bitsandbytes", "trl", "accelerate", "datasets", "onnx"
+}  # fmt: skip
+DROPOUT = "Dropout helps because no unit can rely on another one."
+WHY = "Why does dropout help?"
 MAY_IMPORT = {
     "ingest": {"ingest"},
     "assistant": {"assistant", "ingest"},
@@ -71,6 +78,8 @@ def _by_name(module: str, name: ast.expr) -> Iterator[str]:
 
 @pytest.mark.parametrize("module", FILES)
 def test_imports_point_upstream(module: str) -> None:
+    if module != "assistant.cli" and not module.startswith("assistant.serve"):
+        assert not [name for name in imported(module) if name.startswith("assistant.serve")]  # the doors lead in only
     package = module.split(".")[0]
     downstream = {name for name in imported(module) if name.split(".")[0] in OURS - MAY_IMPORT[package]}
     assert {(module, name) for name in downstream} <= STARTED
@@ -88,8 +97,67 @@ def test_there_is_no_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_there_are_at_most_sixty_files() -> None:
-    assert len(FILES) <= 60
+def test_there_are_at_most_sixty_files_and_those_that_notes_name() -> None:
+    # page: layout, share; helps; summary; writers/found; serve: itself and seven rooms; support, and its training;
+    # finetune/prefer
+    # sources: thirteen rooms and their commands; readers of code and of what was spoken
+    assert len(FILES) <= 60 + 5 + 8 + 2 + 1 + 16
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("dropout")
+    (folder / "dropout.md").write_text(f"# Dropout\n\n{DROPOUT}\n", "utf-8")
+    done = fresh(commands(["ingest", str(folder)], str(folder / "library")))
+    assert done.stderr.endswith("extras:\n"), done.stderr
+    return str(folder / "library")
+
+
+def commands(*arguments: list[str] | str) -> str:
+    """Code that gives these commands on a library, and at the end names what is there of the extras."""
+    *given, place = arguments
+    lines = [f"sys.argv = ['footnote', *{line!r}, '--library', {place!r}]; assert main() == 0" for line in given]
+    return "\n".join([*lines, "print('extras:', *sys.modules.keys() & EXTRAS, file=sys.stderr)"])
+
+
+def fresh(code: str) -> subprocess.CompletedProcess[str]:
+    """The code in a process of its own, in which nothing is imported yet."""
+    start = f"import sys; from assistant import main; EXTRAS = {EXTRAS!r}\n"
+    return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True)
+
+
+def test_ingest_search_ask_and_the_page_import_nothing_that_comes_with_an_extra(library: str) -> None:
+    page = f"""
+import os
+os.environ["FOOTNOTE_LIBRARY"] = {library!r}
+from streamlit.testing.v1 import AppTest
+from tests.page.test_app import answers, ask
+app = ask(AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=60).run(), {WHY!r})
+assert answers(app)[0]["status"] == "answered"
+"""
+    done = fresh(page + commands(["search", WHY], ["ask", WHY], library))
+    assert done.stderr.endswith("extras:\n"), done.stderr
+    assert done.stdout.count(DROPOUT) >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["ingest", "FOLDER", "--embedder", "another", "--library", "new"], "models"),
+        (["ask", WHY, "--model", "llama:FOLDER", "--library", "LIBRARY"], "llama"),
+        (["finetune", "train", "--base", "base", "--data", "data", "--out", "out"], "finetune"),
+        (["finetune", "merge", "--adapter", "adapter", "--out", "out"], "finetune"),
+    ],
+)
+def test_an_extra_that_is_missing_is_one_line_with_the_command_that_brings_it(
+    arguments: list[str], extra: str, library: str
+) -> None:
+    folder = str(Path(library).parent)
+    given = [word.replace("FOLDER", folder).replace("LIBRARY", library) for word in arguments]
+    done = fresh(f"sys.modules |= dict.fromkeys(EXTRAS); sys.argv = ['footnote', *{given!r}]; sys.exit(main())")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"pip install 'footnote[{extra}]'" in done.stderr
 
 
 def test_the_ways_that_are_told_to_contributors_lead_through_functions_that_exist() -> None:

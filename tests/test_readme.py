@@ -19,7 +19,14 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip() and not line.startswith("#")
 ]
-NOT_RUN = {"chat": "opens a page that stays open", "evaluate": "takes a minute", "finetune": "takes minutes"}
+NOT_RUN = {
+    "chat": "opens a page that stays open",
+    "serve": "goes on until it is stopped",
+    "mcp": "goes on until it is stopped",
+    "token": "writes into the library",
+    "evaluate": "takes a minute",
+    "finetune": "takes minutes",
+}
 NEEDS = ("--model claude", "--model llama", "--model http")
 
 

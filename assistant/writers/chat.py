@@ -3,7 +3,8 @@
     footnote ask "…" --model http://localhost:8000/v1            the first model that the server lists
     footnote ask "…" --model http://localhost:11434/v1#llama3.1  a model by name
 
-The model writes unit ids into its text; `Marks` reads them strictly. A key is taken from FOOTNOTE_API_KEY; what is
+The model writes unit ids into its text; `Marks` reads them strictly. vLLM and llama.cpp are given the grammar, so that
+they can write only ids that exist. A key is taken from FOOTNOTE_API_KEY; what is
 meant for OpenAI (OPENAI_API_KEY, its organisation, its project) is sent to openai.com alone. No redirect is followed.
 """
 
@@ -12,18 +13,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from assistant.prompts import Fitted, fit, is_not_in_guides, messages
-from assistant.records import Cite, Request, Stop, Text, said_by
-from assistant.writers.constrain import Marks
+from assistant.records import Cite, Passage, Request, Stop, Text, said_by
+from assistant.writers.constrain import Marks, as_gbnf
 from ingest.errors import WriterError
 
 CHARACTERS_PER_TOKEN = 3  # on the safe side; the server counts for itself
 MOST_BYTES = 8 * 2**20  # of one reply: an answer of 1,024 tokens takes some 300,000
 MOST_TIMES = 10  # the timeout, which is for a single silence, that a whole reply may take
+_NOTHING: Mapping[str, Any] = {}
 _SENT = frozenset("host connection accept accept-encoding content-type content-length authorization user-agent".split())
 
 
@@ -42,7 +44,8 @@ class Chat:
         self._host = parts.hostname or ""
         self._model = parts.fragment
         self._room: int | None = None  # tokens of the model's context, where the server says
-        self._asked = bool(parts.fragment)
+        self._asked = False
+        self._owner = ""  # which program serves, where the list of models says
         self._max_tokens, self._timeout, self._retries = max_tokens, timeout, retries
 
     def prompt(self, request: Request) -> str:
@@ -50,12 +53,12 @@ class Chat:
         return "\n\n".join(f"{m['role'].upper()}\n{m['content']}" for m in messages(self._fitted(request).request))
 
     def write(self, request: Request) -> Iterator[Text | Cite | Stop]:
-        if not self._asked:
-            self._ask_for_model()
+        self._learn()
         fitted = self._fitted(request)
         marks, text, reason, usage = Marks(fitted.request.passages), "", "cut", dict[str, int | float]()
         detail = f"{self._url} ended the answer in its middle"
-        stream = self._client().stream([(m["role"], m["content"]) for m in messages(fitted.request)])
+        constraint = _constraint(self._owner, fitted.request.passages)
+        stream = self._client(constraint).stream([(m["role"], m["content"]) for m in messages(fitted.request)])
         try:
             for chunk in stream:
                 text += chunk.text
@@ -63,6 +66,10 @@ class Chat:
                 reason = chunk.response_metadata.get("finish_reason") or reason
                 usage |= _usage(chunk.usage_metadata)
         except Exception as error:  # openai's, httpx's and LangChain's have no common ancestor
+            if constraint and not text and _is_refused(error):
+                self._owner = ""  # an older program: it writes freely, and ids that do not exist are marked as such
+                yield from self.write(request)
+                return
             detail = self._explained(error, begun=bool(text))
             if not text:
                 raise WriterError(detail) from error
@@ -73,19 +80,18 @@ class Chat:
 
     def reply(self, system: str, text: str) -> str:
         """What the model says to something else than a `Request`, such as an answer that it is to judge."""
-        if not self._asked:
-            self._ask_for_model()
+        self._learn()
         try:
             return str(self._client().invoke([("system", system), ("user", text)]).text)
         except Exception as error:  # as in `write`
             raise WriterError(self._explained(error)) from error
 
-    def _client(self) -> Any:
+    def _client(self, more: Mapping[str, Any] = _NOTHING) -> Any:
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
 
         # Only openai.com has moved on from `max_tokens`, and only its models refuse a temperature.
-        ours: dict[str, Any] = {"temperature": 0.0, "extra_body": {"max_tokens": self._max_tokens}}
+        ours: dict[str, Any] = {"temperature": 0.0, "extra_body": {"max_tokens": self._max_tokens, **more}}
         return ChatOpenAI(
             model=self._model,
             base_url=self._url,
@@ -98,8 +104,20 @@ class Chat:
             **({"max_completion_tokens": self._max_tokens} if self._is_openai() else ours),
         )
 
+    def _learn(self) -> None:
+        """Which model, how long its context is and which program serves it, once. A model that was named needs none
+        of it, so a server without a list is as good."""
+        if self._asked or (self._model and self._is_openai()):
+            return
+        try:
+            self._ask_for_model()
+        except WriterError:
+            if not self._model:
+                raise
+        self._asked = True
+
     def _ask_for_model(self) -> None:
-        """The first model that the server lists, and how long its context is."""
+        """The model that was named or else the first that the server lists."""
         from openai import OpenAI
 
         client = OpenAI(
@@ -122,8 +140,10 @@ class Chat:
             )
         if not models:
             raise WriterError(f"{self._url} serves no model: start it with one, or name it: --model {self._url}#NAME")
-        self._model, self._asked = models[0]["id"], True
-        room = models[0].get("max_model_len")
+        chosen = next((model for model in models if model["id"] == self._model), models[0])
+        self._model = self._model or chosen["id"]
+        self._owner = str(chosen.get("owned_by", ""))
+        room = chosen.get("max_model_len")
         self._room = room if isinstance(room, int) and room > 0 else None
 
     def _http(self) -> Any:
@@ -198,6 +218,19 @@ class Chat:
         if isinstance(error, openai.BadRequestError) and ("context" in said or "too long" in said):
             return f"the passages are too long for {model!r} ({said}): start the server with a longer context"
         return f"{self._url} cannot write an answer with {model!r}: {said or type(error).__name__}"
+
+
+def _constraint(owner: str, passages: Sequence[Passage]) -> dict[str, Any]:
+    """What has vLLM and llama.cpp decode under our grammar; other programs write freely."""
+    if owner == "vllm":
+        return {"structured_outputs": {"grammar": as_gbnf(passages)}}
+    return {"grammar": as_gbnf(passages)} if owner == "llamacpp" else {}
+
+
+def _is_refused(error: Exception) -> bool:
+    import openai
+
+    return isinstance(error, openai.BadRequestError)
 
 
 def _listed(reply: str) -> list[dict[str, Any]] | None:

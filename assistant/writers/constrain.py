@@ -6,13 +6,14 @@ line or the answer without a footnote, it has to write one first; which one is i
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from assistant.prompts import NOT_IN_GUIDES, numbered
+from assistant.prompts import NOT_IN_GUIDES, NOT_OUTRIGHT, numbered
 from assistant.records import Cite, Passage, Text
 
 if TYPE_CHECKING:
@@ -181,8 +182,9 @@ class Marks:
 
 # How an answer with footnotes may be written, character by character.
 #
-# An id is one of a unit in the context, a sentence that is over has at least one, and the phrase for "not in the
-# guides" stands alone. `marks.py` reads what is written here: for both, code begins and ends at the same places.
+# An id is one of a unit in the context, a sentence that is over has at least one, the phrase for "not in the guides"
+# stands alone, and the one for "not outright" at the beginning, without ids. `Marks` reads what is written here: for
+# both, code begins and ends at the same places.
 
 IDS_IN_A_ROW = 4
 IDS_BELOW_CODE = 16  # each line of code is a unit
@@ -206,7 +208,7 @@ Refusal = Literal["no", "cite first"]
 class State:
     """Where a text stands."""
 
-    phrase: str | None = ""  # all of the text, while it may still become the phrase for "not in the guides"
+    phrase: str | None = ""  # all of the text, while it may still become one of the two fixed phrases
     line: str = ""
     content: bool = False  # something on this line can be cited
     cited: bool = False  # a footnote was written, and since then only what closes a sentence
@@ -224,13 +226,18 @@ class Grammar:
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self.ids = [f"{p}.{unit + 1}" for p, passage in enumerate(passages, 1) for unit, _ in numbered(passage)]
+        self.phrases = (NOT_IN_GUIDES, NOT_OUTRIGHT) if self.ids else (NOT_IN_GUIDES,)
 
     def step(self, state: State, character: str) -> State | Refusal:
         """The state after one more character."""
         if state.phrase == NOT_IN_GUIDES or (character < " " and character not in "\n\t") or character == "\x7f":
             return "no"
         phrase = None if state.phrase is None else (state.phrase + character).lstrip()
-        if phrase is not None and not NOT_IN_GUIDES.startswith(phrase):
+        if phrase == NOT_OUTRIGHT:  # what comes near is still to be said, as a sentence of its own
+            return State(phrase=None, line=NOT_OUTRIGHT)
+        if state.line == NOT_OUTRIGHT and not state.content and not character.isspace():
+            return "no"
+        if phrase is not None and not any(fixed.startswith(phrase) for fixed in self.phrases):
             phrase = None
         if phrase is None and not self.ids:
             return "no"
@@ -449,3 +456,65 @@ class Picker:
 def _best_of(tokens: Sequence[int], scores: torch.Tensor) -> list[int]:
     order = scores[list(tokens)].argsort(descending=True).tolist() if tokens else []
     return [tokens[i] for i in order]
+
+
+# The same for servers that decode under a grammar of their own: GBNF for vLLM and llama.cpp, or one regular expression.
+#
+# A little narrower than `Grammar`, which looks at what was written before: here a full stop within a sentence stands
+# inside a word or figure, before a small letter, or in a short form that is known. All that it allows is footnoted.
+
+_RULES = {
+    "root": r'refusal | (near "\n")? body | near " " (prose ("\n" body)? | lead body)',
+    "body": r'(bullet? lead | line "\n")* line',
+    "refusal": f'"{NOT_IN_GUIDES}"',
+    "near": f'"{NOT_OUTRIGHT}"',
+    "line": r"bullet? prose | block",
+    "prose": r'part (" " part)*',
+    "lead": r'(part " ")* text ":" "\n"',
+    "bullet": r'"- " | "* " | [1-9] [0-9]? ". "',
+    "part": r'text (end closing{0,3})? " "? id{1,4} end? closing{0,3}',
+    "text": r"first rest*",
+    "first": r"[^\x00-\x20\x7f\[`.!?…。！？~] | code",
+    "rest": r"inside | code | end word | abbreviation | goes-on",
+    "inside": r"[^\x00-\x1f\x7f\[`.!?…。！？]",
+    "word": r'"_"* [A-Za-z0-9/\\%$€-]',  # an underscore alone may close what is emphasised, and a sentence with it
+    "goes-on": r'". " [a-z]+ [ ,;:]',
+    "abbreviation": r'" " ("e.g" | "i.e" | "vs" | "cf" | "approx" | "Dr" | "Mr" | "Mrs" | "Prof" | "Fig" | "Eq") ". "',
+    "code": r'"`" (in-code | end word | "[" [A-Za-z_:])+ "`" inside',
+    "in-code": r"[^\x00-\x1f\x7f\[`.!?…。！？]",
+    "block": r'"```" [a-z]* "\n" ([^\x00-\x08\x0b-\x1f\x7f`\n]* "\n")* "```\n" id{1,16}',
+    "end": r"[.!?…]",
+    "closing": r"[,;:)\]}»*_\"'”’]",
+}
+_SIGN = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|[a-z][a-z-]*|\{[0-9,]+\}|[()|*+?]|\s+')
+
+
+def as_gbnf(passages: Sequence[Passage]) -> str:
+    """What may be written about some passages, as vLLM's `structured_outputs` and llama.cpp's `grammar` take it."""
+    return "\n".join(f"{name} ::= {body}" for name, body in _rules(passages).items()) + "\n"
+
+
+def as_regex(passages: Sequence[Passage]) -> str:
+    """The same as one regular expression without look-around, for what takes no grammar."""
+    rules = _rules(passages)
+
+    def expanded(name: str) -> str:
+        return "".join(piece(match.group()) for match in _TOKEN.finditer(rules[name]))
+
+    def piece(token: str) -> str:
+        if token[0] == '"':
+            return _SIGN.sub(r"\\\g<0>", json.loads(token)).replace("\n", r"\n")  # `re.escape` is for Python's engine
+        if token in rules:
+            return f"(?:{expanded(token)})"
+        return "(?:" if token == "(" else token.strip()
+
+    return expanded("root")
+
+
+def _rules(passages: Sequence[Passage]) -> dict[str, str]:
+    """Without units only the refusal is left, as in `Grammar`."""
+    ids = Grammar(passages).ids
+    if not ids:
+        return {"root": "refusal", "refusal": _RULES["refusal"]}
+    return _RULES | {"id": '"[" (' + " | ".join(f'"{i}"' for i in ids) + ') "]"'}

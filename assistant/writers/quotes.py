@@ -1,25 +1,35 @@
 """The quoting writer: no model. It answers with the source's own units, chosen and ordered so that they answer.
 
-The unit that most likely answers comes first, with what it needs to be understood: the sentence that "it" points to,
-the one that opens a list, the rest of a code block. Then what adds to it. Where guides differ, each side is quoted.
+Every unit that is nearly as likely to answer as the likeliest is quoted, with what it needs to be understood: the
+sentence that "it" points to, the one that opens a list, the rest of a code block. What cannot be understood where it
+would stand (a sentence that points to something outside the passage, code without its beginning) is left out. Where
+guides differ, each side is quoted.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from assistant.facts import Figure, figures, normal
-from assistant.footnotes import segments
-from assistant.judge import expected, holds
+from assistant.footnotes import first_cell, segments
+from assistant.judge import asks_for_code, heading, leans, lists_sources
 from assistant.records import FENCES, Cite, Passage, Request, Sentence, Stop, Text
-from ingest.words import terms
+from ingest.chunks import UnitKind
+from ingest.words import content_terms, terms
 
 # Where guides give different figures for the same thing: one unit of each, never one alone and never an average.
 
 NEAR = 0.3  # of the best unit's chance that another guide's must have to be about the same thing
+# "How long", "how many", "when"; not "how do I", "how to".
+_QUANTITY = re.compile(
+    r"\bhow (?!do\b|does|did|is\b|are\b|was|were|can\b|could|should|would|will|to\b|come\b|about\b|i\b|we\b|you\b)\w+"
+    r"|\bwhen\b|\b(?:what|which) (?:year|date)\b|%|\bpercent",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +40,44 @@ class Pick:
     unit: int
     chance: float
 
+    @property
+    def odds(self) -> float:
+        """Their logarithm."""
+        return math.log((self.chance + 1e-6) / (1 - self.chance + 1e-6))
+
 
 def text_of(passage: Passage, unit: int) -> str:
     return passage.text[passage.units[unit].start - passage.start : passage.units[unit].end - passage.start]
 
 
 def picks(request: Request) -> list[Pick]:
-    """The units that could answer, the likeliest first: no headings, no lines that only announce what follows."""
+    """The units that could answer, the likeliest first: no headings, no labels, no header rows."""
+    asked = set(content_terms(request.question))
     evidence = request.evidence or tuple(tuple(p.score for _ in p.units) for p in request.passages)
     found = [
         Pick(p, u, chance)
         for p, chances in enumerate(evidence)
         for u, chance in enumerate(chances)
-        if _can_answer(request.passages[p], u)
+        if _can_answer(request.passages[p], u, asked)
     ]
     return sorted(found, key=lambda pick: -pick.chance)
 
 
 def sides(request: Request) -> list[Pick]:
-    """Where a figure or a date is asked for: the best unit of each guide, if they say different ones; else nothing."""
-    kinds = expected(request.question) & {"figure", "date"}
-    ranked = picks(request) if kinds else []
+    """Where a quantity or a date is asked for, or an amount of money is the answer: the best unit of each guide, if
+    they say different figures; else nothing."""
+    ranked = picks(request)
+    asked = bool(_QUANTITY.search(request.question))
     best: dict[str, Pick] = {}
     for pick in ranked:
-        text = text_of(request.passages[pick.passage], pick.unit)
-        near = pick.chance >= NEAR * ranked[0].chance
-        if near and all(holds(kind, text, request.question) for kind in kinds):
+        said = figures(normal(text_of(request.passages[pick.passage], pick.unit)))
+        if pick.chance < NEAR * ranked[0].chance:
+            break
+        if said and (asked or any(figure.currency for figure in said)):
             best.setdefault(request.passages[pick.passage].document, pick)
-    said = [figures(normal(text_of(request.passages[p.passage], p.unit))) for p in best.values()]
-    differ = any(not (_among(one, other) or _among(other, one)) for one, other in combinations(said, 2))
-    return list(best.values()) if differ else []
+    said_by = [figures(normal(text_of(request.passages[p.passage], p.unit))) for p in best.values()]
+    differ = any(not (_among(one, other) or _among(other, one)) for one, other in combinations(said_by, 2))
+    return list(best.values()) if differ and ranked[0] in best.values() else []
 
 
 def _among(some: Sequence[Figure], others: Sequence[Figure]) -> bool:
@@ -83,19 +101,67 @@ def untold(request: Request, sentences: Sequence[Sentence]) -> str:
     return f"The guides differ, and this answer takes one side. {side.title} says: “{quote}”"
 
 
-def _can_answer(passage: Passage, unit: int) -> bool:
+def _can_answer(passage: Passage, unit: int, asked: set[str]) -> bool:
+    """Whether it says something: a label has hardly a word of its own, a line that announces needs what follows it."""
     text = text_of(passage, unit).strip()
-    return passage.units[unit].kind != "heading" and not text.endswith(":") and text != passage.header
+    if passage.units[unit].kind == "heading" or text == passage.header:
+        return False
+    if passage.units[unit].kind == "code" and _begins_elsewhere(passage, unit):
+        return False
+    if text.endswith(":") and passage.units[unit].kind != "code":
+        return bool(_announced(passage, unit))
+    own = {term for term in content_terms(_LIST_MARK.sub("", text)) if term not in asked}
+    return len(own) >= LEAST or any(term[0].isdigit() for term in own)
 
 
-SUPPORT = 0.2  # of the best unit's chance: what is less likely to be part of the answer is left out
-MOST = 4  # sentences or rows, where the question asks for no list
+def _begins_elsewhere(passage: Passage, unit: int) -> bool:
+    """Whether a block of code begins in another passage: its end is marked in this one, and its beginning is not."""
+    block = _run(passage, unit)
+    behind = passage.text[passage.units[block[-1]].end - passage.start :]
+    return passage.units[block[0]].start == passage.start and behind.lstrip().startswith(FENCES)
+
+
+def _run(passage: Passage, unit: int) -> list[int]:
+    """The numbers of the units of the same kind on both sides of one, it included: a list, a block of code."""
+    p, kind = passage, passage.units[unit].kind
+
+    def together(a: int, b: int) -> bool:
+        """Of the kind, and no fence between them: two blocks of code are not one."""
+        between = p.text[p.units[a].end - p.start : p.units[b].start - p.start]
+        return p.units[a].kind == p.units[b].kind == kind and not any(fence in between for fence in FENCES)
+
+    first = last = unit
+    while first and together(first - 1, first):
+        first -= 1
+    while last + 1 < len(p.units) and together(last, last + 1):
+        last += 1
+    return list(range(first, last + 1))
+
+
+def _announced(passage: Passage, unit: int) -> list[int]:
+    """The items or rows right behind a line."""
+    following: list[int] = []
+    for i in range(unit + 1, len(passage.units)):
+        kind = passage.units[i].kind
+        if kind not in ("item", "row") or (following and kind != passage.units[following[0]].kind):
+            break
+        if text_of(passage, i).strip() != passage.header:
+            following.append(i)
+    return following
+
+
+LEAST = 2  # content words of its own, beside the question's, that a unit has to say; a figure is enough
+CUT = 1.5  # of log-odds below the best unit: what is less likely to be part of the answer is left out
+MIXED = 0.75  # the same for another kind of unit than the best: prose stays prose, and a table a table
+FAR = 3.0  # the same for a sentence that another leans on: if it is beside the point, so is what leans on it
+MOST_LED = 2  # sentences that one may bring along
+MOST = 5  # sentences or rows, where no list answers
 MOST_LISTED = 14
-SAME = 0.7  # share of common words from which two units say the same
-_LEANING = re.compile(
-    r"^\W*(?:it|its|they|their|this|that|these|those|he|she|both|such|here|the (?:latter|former|same))\b", re.I
-)
+SAME = 0.7  # share of a unit's words that others have said, from which it says nothing new
+ANNOUNCED = 0.5  # share of the question's words in the line that opens a list, from which the list is the answer
+BEGINNING = 3  # terms with which sentences of two guides begin that define the same
 _LIST_MARK = re.compile(r"^(?:-|\d+[.)]) ")
+_NUMBERED = re.compile(r"^\s*\d+[.)] ")
 
 
 class Quotes:
@@ -134,85 +200,177 @@ class _Composer:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.passages = request.passages
-        self.asked = expected(request.question)
         self.picks = picks(request)
+        self.best = self.picks[0] if self.picks else Pick(0, 0, 0.0)
+        self.opening: list[Pick] = []
         self.used: set[tuple[int, int]] = set()
 
     def groups(self) -> list[Group]:
         """What to say, in order; each group is a paragraph, a list, rows of a table or a code block."""
         if not self.picks:
             return []
-        best = self.picks[0]
         if differing := sides(self.request):
             return [self._named(self._said(side.passage, [side.unit]), side) for side in differing]
-        groups = [self._around(best)]
-        most = MOST_LISTED if "list" in self.asked else MOST
-        for pick in self.picks[1:]:
-            said = sum(len(group) for group in groups)
-            if pick.chance < SUPPORT * best.chance or said >= most:
+        groups: list[Group] = []
+        self.best = self._best()
+        self.opening = self._definition()
+        for pick in [*self.opening, self.best, *self.picks]:
+            if pick.odds < self.best.odds - (CUT if groups else FAR) or sum(map(len, groups)) >= MOST:
                 break
-            if not self._is_said(pick):
-                groups.append(self._around(pick))
-        return _in_order([group for group in groups if group])
+            if not self._is_said(pick) and self._goes_with(pick):
+                groups += filter(None, [self._around(pick)])
+        return self._in_order(groups)
 
     # Choosing
 
+    def _best(self) -> Pick:
+        """The likeliest unit; a part of code or of a sequence only where nothing that stands alone comes near it."""
+        whole = [pick for pick in self.picks if pick.odds >= self.picks[0].odds - CUT and not self._is_part(pick)]
+        return whole[0] if whole else self.picks[0]
+
+    def _is_part(self, pick: Pick) -> bool:
+        """Whether it is a line of code that nobody asked for, or a step of something else."""
+        if self._kind(pick) == "code":
+            return not asks_for_code(self.request.question)
+        numbered = self._kind(pick) == "item" and self._numbered(pick, _run(self.passages[pick.passage], pick.unit))
+        return numbered and not self._announces(pick.passage, None)
+
+    def _definition(self) -> list[Pick]:
+        """What a section about the very thing that was asked begins with: it opens an answer, if it comes near."""
+        asked, found = content_terms(self.request.question), []
+        for pick in self.picks:
+            about = set(content_terms(heading(self.passages[pick.passage])))
+            first = not pick.unit and self._begins(pick.passage, pick.unit)
+            if first and pick.odds >= self.best.odds - FAR and about.issuperset(asked):
+                found.append((len(about), -pick.odds, pick))
+        return [pick for *_, pick in sorted(found, key=lambda one: one[:2])[:1]]
+
+    def _goes_with(self, pick: Pick) -> bool:
+        """Whether it can stand beside the best unit. Other works do only beside each other."""
+        if pick is self.best or pick in self.opening:
+            return True
+        p, first = self.passages[pick.passage], self.passages[self.best.passage]
+        if lists_sources(p) and not lists_sources(first):
+            return False
+        if self._is_part(pick):
+            return False
+        alike = self._kind(pick) == self._kind(self.best)
+        return alike or pick.odds >= self.best.odds - MIXED
+
+    def _kind(self, pick: Pick) -> UnitKind:
+        return self.passages[pick.passage].units[pick.unit].kind
+
     def _is_said(self, pick: Pick) -> bool:
-        """Whether it is used already, or says what another unit has said."""
+        """Whether it is used already, or says what other units have said."""
         if (pick.passage, pick.unit) in self.used:
             return True
-        own = set(terms(self._raw(pick.passage, pick.unit)))
-        others = (set(terms(self._raw(*unit))) for unit in self.used)
-        return any(own and len(own & other) / len(own | other) > SAME for other in others)
+        own, document = terms(self._raw(pick.passage, pick.unit)), self.passages[pick.passage].document
+        for passage, unit in self.used:
+            other = terms(self._raw(passage, unit))
+            same = own[:BEGINNING] == other[:BEGINNING] and self.passages[passage].document != document
+            if (same and self._begins(pick.passage, pick.unit)) or len(set(own) & set(other)) > SAME * len(set(own)):
+                return True
+        return False
 
     def _around(self, pick: Pick) -> Group:
-        """The unit with what it needs to be understood."""
-        kind = self.passages[pick.passage].units[pick.unit].kind
+        """The unit with what it needs to be understood; nothing where that is not at hand."""
+        kind = self._kind(pick)
         if kind == "code":
             return self._code(pick)
-        if kind == "item" and "list" in self.asked:
+        if kind == "item":
             return self._list(pick)
-        units = [pick.unit]
-        if kind == "sentence" and pick.unit and _LEANING.match(self._raw(pick.passage, pick.unit)):
-            before = pick.unit - 1
-            if self.passages[pick.passage].units[before].kind == "sentence":
-                units.insert(0, before)
-        return self._said(pick.passage, units)
+        if kind == "row":
+            return self._said(pick.passage, [pick.unit])
+        return self._said(pick.passage, [*self._led(pick), *self._opened(pick)])
+
+    def _led(self, pick: Pick) -> list[int]:
+        """A sentence with those before it that it leans on; none where one of them is not at hand, or far off."""
+        p, first = self.passages[pick.passage], pick.unit
+        while leans(self._raw(pick.passage, first)):
+            before = first - 1
+            missing = before < 0 or p.units[before].kind != "sentence" or pick.unit - first >= MOST_LED
+            if pick is not self.best and (missing or self._is_far(pick.passage, before)):
+                return []
+            if missing:
+                break
+            first = before
+        return list(range(first, pick.unit + 1))
+
+    def _is_far(self, passage: int, unit: int) -> bool:
+        """Whether a unit is beside the point."""
+        evidence = self.request.evidence
+        return bool(evidence) and Pick(passage, unit, evidence[passage][unit]).odds < self.best.odds - FAR
+
+    def _opened(self, pick: Pick) -> list[int]:
+        """The list or table that a sentence announces: by a colon, or by the number of what follows."""
+        p, following = self.passages[pick.passage], _announced(self.passages[pick.passage], pick.unit)
+        text = self._raw(pick.passage, pick.unit)
+        counted = any(figure.in_words and figure.value == len(following) for figure in figures(normal(text)))
+        numbered = bool(following) and _NUMBERED.match(text_of(p, following[0]))
+        if text.rstrip().endswith(":") or counted or (numbered and self._announces(pick.passage, pick.unit)):
+            return following[:MOST_LISTED]
+        return []
 
     def _list(self, pick: Pick) -> Group:
-        """All items of the list, with the sentence that opens it."""
-        units = self._run(pick, "item")
-        if units[0] and self._raw(pick.passage, units[0] - 1).rstrip().endswith(":"):
-            units.insert(0, units[0] - 1)
-        return self._said(pick.passage, units[: MOST_LISTED + 1])
+        """The item with the line that opens its list; the whole list where that line, or the heading, says that this
+        is what was asked for. Steps are not taken apart."""
+        units = _run(self.passages[pick.passage], pick.unit)
+        before = units[0] - 1
+        opened = before >= 0 and self._raw(pick.passage, before).rstrip().endswith(":")
+        whole = self._announces(pick.passage, before if opened else None) or self._numbered(pick, units)
+        chosen = units[:MOST_LISTED] if whole else [pick.unit]
+        if not (opened or whole or pick is self.best):
+            return []
+        return self._said(pick.passage, [*([before] if opened else []), *chosen])
+
+    def _announces(self, passage: int, unit: int | None) -> bool:
+        """Whether this line, or the heading where there is none, has the words of the question."""
+        line = heading(self.passages[passage]) if unit is None else self._raw(passage, unit)
+        asked = content_terms(self.request.question)
+        return len(set(asked) & set(terms(line))) > ANNOUNCED * len(asked)
+
+    def _numbered(self, pick: Pick, units: Sequence[int]) -> bool:
+        return all(_NUMBERED.match(self._raw(pick.passage, unit)) for unit in units)
 
     def _code(self, pick: Pick) -> Group:
-        """The whole block, in a fence, with the sentence before it."""
-        p, units = self.passages[pick.passage], self._run(pick, "code")
+        """The whole block, in a fence, with the sentence before it; nothing where the passage begins inside it."""
+        p, units = self.passages[pick.passage], _run(self.passages[pick.passage], pick.unit)
         self.used.update((pick.passage, unit) for unit in units)
-        code = p.text[p.units[units[0]].start - p.start : p.units[units[-1]].end - p.start]
+        start, end = p.units[units[0]].start - p.start, p.units[units[-1]].end - p.start
+        if not start and pick is not self.best:
+            return []
+        code = p.text[start:end]
         before = units[0] - 1
         group = self._said(pick.passage, [before]) if before >= 0 and p.units[before].kind == "sentence" else []
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
         return [*group, (f"{fence}\n{code}\n{fence}", tuple((pick.passage, unit) for unit in units))]
 
-    def _run(self, pick: Pick, kind: str) -> list[int]:
-        """The numbers of the units of this kind on both sides of the pick, it included."""
-        p = self.passages[pick.passage]
-
-        def together(a: int, b: int) -> bool:
-            """Of the kind, and no fence between them: two blocks of code are not one."""
-            between = p.text[p.units[a].end - p.start : p.units[b].start - p.start]
-            return p.units[a].kind == p.units[b].kind == kind and not any(fence in between for fence in FENCES)
-
-        first = last = pick.unit
-        while first and together(first - 1, first):
-            first -= 1
-        while last + 1 < len(p.units) and together(last, last + 1):
-            last += 1
-        return list(range(first, last + 1))
-
     # Saying
+
+    def _in_order(self, groups: Sequence[Group]) -> list[Group]:
+        """Section by section, and inside a section as its guide has it. A section in which a sentence begins with what
+        was asked about comes first, then the one with the likeliest unit."""
+        rank: dict[tuple[str, str], float] = {}
+        for place, group in enumerate(groups):
+            section = self._section(group)
+            rank.setdefault(section, place)
+            if self._begins(*group[0][1][0]):
+                rank[section] -= len(groups)
+        return sorted(groups, key=lambda group: (rank[self._section(group)], self._start(group)))
+
+    def _begins(self, passage: int, unit: int) -> bool:
+        """Whether it is a sentence with all of the question's words at its beginning: a definition, as a rule."""
+        asked = content_terms(self.request.question)
+        first = set(terms(self._raw(passage, unit))[: len(asked) + BEGINNING - 1])
+        return self.passages[passage].units[unit].kind == "sentence" and first.issuperset(asked)
+
+    def _section(self, group: Group) -> tuple[str, str]:
+        p = self.passages[group[0][1][0][0]]
+        return p.document, p.section
+
+    def _start(self, group: Group) -> int:
+        passage, unit = group[0][1][0]
+        return self.passages[passage].units[unit].start
 
     def _said(self, passage: int, units: list[int]) -> Group:
         fresh = [unit for unit in units if (passage, unit) not in self.used]
@@ -235,19 +393,12 @@ class _Composer:
         return text_of(self.passages[passage], unit)
 
 
-def _in_order(groups: list[Group]) -> list[Group]:
-    """Passage by passage, the one with the likeliest unit first, and inside a passage as its guide has it."""
-    places = [group[0][1][0] for group in groups]  # passage and unit that each begins with
-    first = {passage: rank for rank, (passage, _) in reversed(list(enumerate(places)))}
-    return [groups[i] for i in sorted(range(len(groups)), key=lambda i: (first[places[i][0]], places[i][1]))]
-
-
 def row_in_words(row: str, header: str) -> str:
     """`| Data | hundreds | millions |` under `| | ML | DL |` becomes `Data — ML: hundreds; DL: millions`."""
     cells, names = _cells(row), _cells(header)
     if len(cells) != len(names) or row.strip() == header.strip():
         return "; ".join(cell for cell in cells if cell)
-    first, rest = cells[0], list(zip(names[1:], cells[1:], strict=True))
+    first, rest = first_cell(cells[0], names[0]), list(zip(names[1:], cells[1:], strict=True))
     told = "; ".join(f"{name}: {cell}" if name else cell for name, cell in rest if cell)
     return f"{first} — {told}" if first and told else first or told
 

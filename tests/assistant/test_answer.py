@@ -15,10 +15,12 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
 import assistant
 from assistant import Answer, Assistant, FootnoteError
+from assistant.prompts import NOT_OUTRIGHT
 from assistant.records import Cite, Passages, Proved, Request, Stop, Text, Written
 from ingest.errors import WriterError
 from ingest.library import create
 from ingest.sync import sync
+from tests.fakes import run
 
 ASKED = "Who coined the term machine learning?"
 
@@ -128,6 +130,15 @@ def test_a_question_of_more_than_four_thousand_characters_is_refused_in_one_line
 
 def test_phrases_that_only_lead_over_make_no_answer(corpus_library: Path) -> None:
     assert asked(corpus_library, Text("Here is what the guides say:"), Stop()).status == "not_in_guides"
+
+
+def test_a_model_may_say_that_the_guides_only_come_near(corpus_library: Path) -> None:
+    text, *rest = quoting(corpus_library)
+    assert isinstance(text, Text)
+    answer = asked(corpus_library, Text(f"{NOT_OUTRIGHT} {text.text}"), *rest)
+    assert answer.status == "nearest"
+    assert [s.text for s in answer.sentences] == [text.text.strip()]
+    assert asked(corpus_library, Text(NOT_OUTRIGHT), Stop()).status == "not_in_guides"
 
 
 def test_an_unsupported_sentence_stays_beside_supported_ones_and_is_marked(corpus_library: Path) -> None:
@@ -298,7 +309,7 @@ def test_asked_from_a_loop_nothing_else_waits_and_the_events_are_the_same(corpus
         beating.cancel()
         return kinds, answer, beats
 
-    kinds, answer, beats = asyncio.run(both())
+    kinds, answer, beats = run(both())
     assert kinds == [type(event) for event in guide.stream(ASKED)]
     assert answer.sentences == guide.ask(ASKED).sentences
     assert beats > 3
@@ -322,7 +333,7 @@ def test_whoever_leaves_a_stream_early_leaves_no_writer_at_work(corpus_library: 
                 break
         await events.aclose()  # type: ignore[attr-defined]
 
-    asyncio.run(leave())
+    run(leave())
     assert closed.wait(5)
 
 
@@ -333,7 +344,7 @@ def test_the_runnable_streams_what_the_assistant_streams_also_in_a_chain(corpus_
     chain = guide.as_runnable() | RunnableLambda(lambda answer: answer.status)
     assert chain.invoke(ASKED) == "answered"
     assert list(chain.stream(ASKED)) == ["answered"]
-    assert asyncio.run(chain.ainvoke(ASKED)) == "answered"
+    assert run(chain.ainvoke(ASKED)) == "answered"
 
 
 def test_the_runnable_takes_langchains_messages_as_history(corpus_library: Path) -> None:

@@ -274,6 +274,11 @@ def test_what_stands_before_the_first_supported_sentence_is_printed_with_it(caps
     assert capsys.readouterr().out.startswith("In short: PyTorch leads.[1] So. (not supported: no)")
 
 
+def test_a_sentence_in_doubt_is_shown_as_such_and_makes_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    Printer().show(said(Sentence("PyTorch wins.", False, (NOTE,), "no word of winning", doubted=True)))
+    assert capsys.readouterr().out.startswith("PyTorch wins.[1] (in doubt: no word of winning)")
+
+
 def test_what_was_written_before_a_writer_failed_stays_in_sight(capsys: pytest.CaptureFixture[str]) -> None:
     Printer().show(said(Sentence("It was", False, (), "it has no footnote"), status="failed"))
     assert "It was (not supported" in capsys.readouterr().out

@@ -98,7 +98,7 @@ def test_a_model_that_obeys_the_attack_still_cites_strictly(attack: str, loopbac
     loopback.answer = lambda asked: as_events([chunk(said[:30]), chunk(said[30:]), chunk("", "stop"), ("", "[DONE]")])
     request = planted(attack)
     *events, stop = Chat(f"{loopback.url}/v1#m", retries=0).write(request)
-    assert [message["role"] for message in loopback.asked[0].body["messages"]] == ["system", "user"]
+    assert [message["role"] for message in loopback.asked[-1].body["messages"]] == ["system", "user"]
     assert isinstance(stop, Stop)
     cites = [event for event in events if isinstance(event, Cite)]
     assert all(valid(request, cite) for cite in cites)

@@ -11,6 +11,7 @@ from assistant.prompts import (
     ANSWER_CHARACTERS,
     HISTORY_CHARACTERS,
     NOT_IN_GUIDES,
+    NOT_OUTRIGHT,
     SYSTEM,
     claude_messages,
     fit,
@@ -84,6 +85,7 @@ def test_nothing_of_a_document_reaches_the_system_prompt() -> None:
 def test_the_system_prompt_states_the_rules_that_the_answer_is_checked_by() -> None:
     for rule in (
         NOT_IN_GUIDES,
+        NOT_OUTRIGHT,
         "[2.3]",
         "never instructions",
         "give each figure with the name of its guide",

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.records import Answer, Footnote, Passage, Sentence, neutralise, place
+from assistant.records import Answer, Footnote, Passage, Sentence, hash_of, neutralise, place
 
 # Text made harmless to look at.
 
@@ -50,20 +52,31 @@ def test_offsets_stay_true_and_doing_it_twice_changes_nothing(text: str) -> None
 NOTE = Footnote("a.md", "A guide", "Ways > Dropout", 3, 9, "Dropout lowers overfitting.")
 OTHER = Footnote("b.md", "Another", "Costs", 0, 5, "It costs $5.")
 PASSAGE = Passage("a.md", "A guide", "Ways", 0, 30, "…", 0.8)
+PAGED = replace(PASSAGE, pages=((0, 2), (20, 3)))
 
 
 def answer(*sentences: Sentence, status: str = "answered") -> Answer:
     return Answer("Why?", status, sentences, (PASSAGE,), usage={"tokens": 3}, seconds={"total": 0.1})  # type: ignore[arg-type]
 
 
+def test_a_footnote_has_an_address_on_any_running_page() -> None:
+    note = Footnote("möbius & co/a b.md", "A guide", "", 3, 9, "It costs\x1b $5.")
+    address = urlsplit(note.url("https://guides.example/footnote/"))
+    assert (address.netloc, address.path) == ("guides.example", "/footnote/read")
+    asked = dict(parse_qsl(address.query))
+    assert (asked["doc"], asked["start"], asked["end"]) == (note.document, "3", "9")
+    assert asked["hash"] == hash_of("It costs\ufffd $5.")  # the words as the page shows them
+
+
 text = st.text(max_size=30)
-notes = st.builds(Footnote, text, text, text, st.integers(0, 9), st.integers(9, 99), text)
+page = st.none() | st.integers(1, 99)
+notes = st.builds(Footnote, text, text, text, st.integers(0, 9), st.integers(9, 99), text, page)
 sentences = st.builds(Sentence, text, st.booleans(), st.lists(notes, max_size=3).map(tuple), text)
 
 
 @given(st.lists(sentences, max_size=4), st.sampled_from(["answered", "not_in_guides", "refused", "failed"]))
 def test_an_answer_goes_to_json_and_back_unchanged(said: list[Sentence], status: str) -> None:
-    before = answer(*said, status=status)
+    before = replace(answer(*said, status=status), passages=(PASSAGE, PAGED))
     assert Answer.from_json(json.loads(json.dumps(before.to_json()))) == before
 
 
@@ -88,6 +101,21 @@ def test_markdown_has_a_real_footnote_behind_each_sentence() -> None:
 
 def test_markdown_says_of_an_unsupported_sentence_that_it_is() -> None:
     assert "Two. *(not supported)*" in answer(Sentence("Two.", False)).to_markdown()
+    assert "Two. *(in doubt)*" in answer(Sentence("Two.", False, doubted=True)).to_markdown()
+
+
+def test_the_json_says_which_of_three_outcomes_a_sentence_has_and_older_ones_are_read() -> None:
+    said = answer(Sentence("One.", True), Sentence("Two.", False, doubted=True), Sentence("Three.", False))
+    value = json.loads(json.dumps(said.to_json()))
+    assert [(s["supported"], s["doubted"]) for s in value["sentences"]] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+    assert [s.outcome for s in Answer.from_json(value).sentences] == ["supported", "in doubt", "not supported"]
+    for sentence in value["sentences"]:
+        del sentence["doubted"], sentence["why"]
+    assert [s.outcome for s in Answer.from_json(value).sentences] == ["supported", "not supported", "not supported"]
 
 
 def test_an_answer_that_is_not_in_the_guides_has_no_text() -> None:

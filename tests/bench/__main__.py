@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 PARTS = ("ingest", "retrieval", "ablation", "latency", "dialog")
-MORE = ("reranker", "judge", "support", "ways", "gpu")  # asked for by name
+MORE = ("reranker", "judge", "support", "ways", "gpu", "page")  # asked for by name
 MODULES = {"support": "support.bench"}  # where a part is a folder
 
 

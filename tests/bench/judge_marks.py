@@ -92,7 +92,7 @@ def _todays(rows: Sequence[Row], file: Path) -> list[Chances]:
         return list(kept[1])
     frequencies = Counter(term for row in rows for term in set(terms(row.passage)))
     found = [_found(row, frequencies, len(rows)) for row in rows]
-    chances = [list(weigh(one, unit_features(one, open_embedder(""))).flat) for one in found]
+    chances = [list(weigh(one, unit_features(one, open_embedder("").embed)).flat) for one in found]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(pickle.dumps((key, chances)))
     return chances
@@ -120,7 +120,7 @@ def todays_units(s: Scored, passages: int = 6) -> list[tuple[float, str]]:
     words = Counter(term for p in s.passages for term in set(terms(p.text)))
     query = Query({t: rarity(words.get(t, 0), len(s.passages)) for t in content_terms(understood.text)}, {})
     found = Found(understood, query, best, {}, "reranked")
-    weighed = weigh(found, unit_features(found, open_embedder("")))
+    weighed = weigh(found, unit_features(found, open_embedder("").embed))
     return [
         (chance, unit_text(p, unit))
         for p, chances in zip(best, weighed.chances, strict=True)

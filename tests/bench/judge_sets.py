@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assistant.evaluation.fit import ASKED
 from assistant.evaluation.questions import DOCUMENTS, QUESTIONS, Question, convert, place, read
 from assistant.records import Passage
 from assistant.retrieve import Reranker, Retriever, Understood, as_passage, chance, understand
@@ -222,7 +223,19 @@ def _reading(retriever: Retriever, understood: Understood) -> Understood:
     return retriever.find(understood, 1).understood if understood.others else understood
 
 
+def _note(library: Library, asked: Sequence[Asked]) -> None:
+    """What was asked, beside the library, as `assistant.evaluation.fit --others` takes it."""
+    rows = [
+        {"id": str(n), "kind": "fact" if one.answerable else "none", "question": one.text, "facts": [], "evidence": []}
+        for n, one in enumerate(asked)
+    ]
+    if library.place.name == "library" and not all(one.answerable for one in asked):
+        file = library.place.with_name(ASKED)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 def _candidates(library: Library, asked: Sequence[Asked], best: int) -> Iterator[tuple[str, Scored]]:
+    _note(library, asked)
     retriever, reranker = Retriever(library, rerank=False), Reranker()
     for one in asked:
         found = retriever.candidates(_reading(retriever, understand(one.text, one.history)))

@@ -13,6 +13,7 @@ import pytest
 from assistant.prompts import NOT_IN_GUIDES, messages
 from assistant.records import Cite, Request, Stop, Text
 from assistant.writers.chat import Chat
+from assistant.writers.constrain import as_gbnf
 from ingest.errors import WriterError
 from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json, serving
 
@@ -76,8 +77,43 @@ def test_the_server_is_sent_our_prompt_and_its_own_first_model(loopback: Loopbac
 def test_the_fragment_of_the_url_names_the_model(loopback: Loopback, request_: Request) -> None:
     serve(loopback, stream("Yes [1.1]."))
     list(Chat(f"{loopback.url}/v1#other", retries=0).write(request_))
-    assert [asked.path for asked in loopback.asked] == ["/v1/chat/completions"]
-    assert loopback.asked[0].body["model"] == "other"
+    assert [asked.path for asked in loopback.asked] == ["/v1/models", "/v1/chat/completions"]
+    assert loopback.asked[1].body["model"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("owner", "given"),
+    [
+        ("vllm", lambda body: body["structured_outputs"]["grammar"]),
+        ("llamacpp", lambda body: body["grammar"]),
+    ],
+)
+def test_a_server_that_can_decodes_under_the_grammar(
+    loopback: Loopback, request_: Request, owner: str, given: Any
+) -> None:
+    models = {"data": [{"id": "base"}, {"id": "guides", "owned_by": owner, "max_model_len": 4096}]}
+    serve(loopback, stream("Yes [1.1]."), models)
+    list(Chat(f"{loopback.url}/v1#guides", retries=0).write(request_))
+    assert given(loopback.asked[-1].body) == as_gbnf(request_.passages)
+
+
+def test_a_server_that_knows_no_grammar_is_asked_without(loopback: Loopback, request_: Request) -> None:
+    models = {"data": [{"id": "guides", "owned_by": "vllm"}]}
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/models"):
+            return as_json(models)
+        if "structured_outputs" in asked.body:
+            return as_json({"error": {"message": "extra fields not permitted"}}, 400)
+        return stream("Yes [1.1].")
+
+    loopback.answer = answer
+    writer = Chat(loopback.url, retries=0)
+    assert written(list(writer.write(request_)))[0] == "Yes."
+    list(writer.write(request_))
+    assert ["structured_outputs" in asked.body for asked in loopback.asked if "chat" in asked.path] == [
+        True, False, False,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -144,7 +180,7 @@ def test_a_server_that_hangs_is_given_up(loopback: Loopback, request_: Request) 
 
 def test_a_busy_server_is_asked_again(loopback: Loopback, request_: Request) -> None:
     replies: Iterator[Reply] = iter([as_json({}, 503, **{"retry-after-ms": "10"}), stream("Yes [1.1].")])
-    loopback.answer = lambda asked: next(replies)
+    loopback.answer = lambda asked: as_json(MODELS) if asked.path.endswith("/models") else next(replies)
     text, _, stop = written(list(Chat(f"{loopback.url}/v1#m", retries=1).write(request_)))
     assert (text, stop.reason) == ("Yes.", "end")
 
@@ -257,7 +293,8 @@ def test_a_reply_without_an_end_is_left_at_eight_megabytes(
 
 
 def test_a_reply_that_only_drips_is_left_after_ten_timeouts(loopback: Loopback, request_: Request) -> None:
-    loopback.answer = lambda asked: stream(*["word "] * 400, pause=0.02)
+    dripping = stream(*["word "] * 400, pause=0.02)
+    loopback.answer = lambda asked: as_json(MODELS) if asked.path.endswith("/models") else dripping
     started = time.monotonic()
     _, _, stop = written(list(Chat(f"{loopback.url}/v1#m", timeout=0.1, retries=0).write(request_)))
     assert stop.reason == "cut"

@@ -9,13 +9,13 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from assistant.footnotes import segments
-from assistant.prompts import NOT_IN_GUIDES
+from assistant.footnotes import Draft, segments
+from assistant.prompts import NOT_IN_GUIDES, NOT_OUTRIGHT
 from assistant.records import Cite, Passage, Text
-from assistant.writers.constrain import Grammar, Picker, State, Vocabulary, decode, parse
+from assistant.writers.constrain import Grammar, Picker, State, Vocabulary, as_gbnf, as_regex, decode, parse
 from ingest.chunks import Unit
 from tests.assistant.conftest import passage, tiny_tokenizer
 
@@ -257,3 +257,71 @@ def test_the_same_id_is_not_written_twice_in_a_row() -> None:
     assert grammar.step(state, "[") == "no"
     assert isinstance(grammar.step(state, "."), State)
     assert grammar.step(state, "a") == "no"
+
+
+def test_what_comes_near_begins_with_a_phrase_of_its_own_without_ids() -> None:
+    text = f"{NOT_OUTRIGHT} Dropout lowers overfitting [1.1]."
+    assert write(prefer(text), PASSAGES) == (text, True)
+    glued = write(prefer(f"{NOT_OUTRIGHT}Dropout helps [1.1]."), PASSAGES)[0]
+    assert re.match(rf"{re.escape(NOT_OUTRIGHT)}\s", glued)
+    alone, over = write(prefer(NOT_OUTRIGHT), PASSAGES)
+    assert not over or "[" in alone, "it is no answer by itself"
+
+
+# The same grammar for other servers. What it lets through is generated at random and read as any answer is.
+
+EXPORTED = re.compile(as_regex(PASSAGES))
+
+
+@settings(max_examples=60, phases=[Phase.generate])
+@given(st.from_regex(EXPORTED, fullmatch=True))
+def test_whatever_the_exported_grammar_allows_is_footnoted_with_ids_that_exist(text: str) -> None:
+    draft = Draft(PASSAGES)
+    for event in parse([text], PASSAGES):
+        if isinstance(event, Text):
+            draft.add(event.text)
+        else:
+            assert event.invalid == ()
+            draft.cite(event)
+    draft.finished(everything=True)
+    bare = [s.text for s in draft.sentences if not s.footnotes]
+    assert [said for said in bare if said not in (NOT_IN_GUIDES, NOT_OUTRIGHT) and not said.endswith(":")] == []
+    assert len(bare) < len(draft.sentences) or text == NOT_IN_GUIDES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dropout lowers overfitting [1.1].",
+        "Dropout helps [1.1][2.12]. It drops units, e.g. half of 0.5 [1.2].",
+        "Dropout helps. [1.1] It drops units. [2.11]",
+        "It is easy [1.2]:\n- train [1.1]\n- test [3.1]",
+        "It is easy:\n1. Train [1.1].\n2. Test [1.2]",
+        "Use `fit(x)` first, vs. the rest (or 3.5 times) [1.1].\n```python\nx = y[1.1]\n\nz[9]\n```\n[2.3][2.4]",
+        NOT_IN_GUIDES,
+        f"{NOT_OUTRIGHT} Dropout helps [1.1].",
+    ],
+)
+def test_the_exported_grammar_allows_the_right_form(text: str) -> None:
+    assert EXPORTED.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dropout helps.", "Dropout helps. It drops units [1.1].", "It helps [9.9].", "- train\n- test [1.1]", "",
+        f"{NOT_IN_GUIDES} But I know it [1.1].", NOT_OUTRIGHT, "```\nx\n```", "A [1.1]\n", "Look [12] here [1.1].",
+    ],
+)  # fmt: skip
+def test_the_exported_grammar_forbids_what_is_not_footnoted(text: str) -> None:
+    assert not EXPORTED.fullmatch(text)
+
+
+def test_the_grammar_names_each_rule_that_it_uses_and_the_ids_that_are_shown() -> None:
+    rules = dict(line.split(" ::= ", 1) for line in as_gbnf(PASSAGES).splitlines())
+    bare = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]')
+    used = {name for body in rules.values() for name in re.findall(r"[a-z][a-z-]*", bare.sub("", body))}
+    assert used == rules.keys() - {"root"}
+    assert re.findall(r"\d+\.\d+", rules["id"]) == Grammar(PASSAGES).ids
+    assert re.fullmatch(as_regex([]), NOT_IN_GUIDES)
+    assert "id" not in as_gbnf([]).split()

@@ -72,6 +72,43 @@ def test_a_batch_writes_what_each_request_would_get_alone(llama: Path, request_:
     assert writer.write_batch([]) == []
 
 
+def test_twenty_users_at_once_each_get_what_they_would_get_alone(llama: Path, request_: Request) -> None:
+    """They join while others are in the midst of theirs, some leave early, and steps are shared."""
+    asked = [replace(request_, question=f"Why, for the {n}th time, {'and ' * (n % 5)}now?") for n in range(20)]
+    writer = Llama(llama, max_new_tokens=24)
+    alone = [joined(list(writer.write(request))) for request in asked]
+    found: dict[int, list[Text | Cite | Stop]] = {}
+    loaded, steps = writer._loaded(), 0
+    forward = loaded.model.forward
+
+    def counting(**given: object) -> object:
+        nonlocal steps
+        steps += 1
+        return forward(**given)
+
+    def ask(n: int) -> None:
+        events = writer.write(asked[n])
+        if n % 7 == 3:
+            next(events)
+            events.close()  # type: ignore[attr-defined]
+        else:
+            found[n] = joined(list(events))
+
+    loaded.model.forward = counting
+    try:
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        del loaded.model.forward
+    assert found == {n: alone[n] for n in range(20) if n % 7 != 3}
+    assert steps < 20 * 24 / 2, "their tokens were worked out one by one"
+    assert not loaded.together._rows
+    assert loaded.together._past is None
+
+
 def test_text_comes_while_it_is_written_and_stopping_is_prompt(llama: Path, request_: Request) -> None:
     writer = Llama(llama, max_new_tokens=3000)
     events = writer.write(request_)

@@ -39,7 +39,7 @@ DROPOUT = passage("dropout.md", "Why", "Dropout lowers overfitting.", "It drops 
 
 
 def test_the_likeliest_unit_comes_first_and_unlikely_ones_are_left_out() -> None:
-    said = written(Request("why dropout", (DROPOUT,), evidence=((0.9, 0.5, 0.01),)))
+    said = written(Request("why dropout", (DROPOUT,), evidence=((0.9, 0.7, 0.01),)))
     assert [s.text for s in said] == ["Dropout lowers overfitting.", "It drops half of the units."]
 
 
@@ -61,10 +61,10 @@ def test_a_list_is_given_whole_with_the_line_that_opens_it() -> None:
     assert [s.text for s in said] == ["There are three kinds of model:", "- trees", "- nets", "- lines"]
 
 
-def test_one_item_is_enough_where_no_list_is_asked_for() -> None:
+def test_one_item_is_enough_where_no_list_is_asked_for_with_the_line_that_opens_it() -> None:
     listed = lines("a.md", "item", "- trees split data", "- nets stack layers", lead="There are two:")
     said = written(Request("tell me of nets", (listed,), evidence=((0.01, 0.01, 0.9),)))
-    assert [s.text for s in said] == ["- nets stack layers"]
+    assert [s.text for s in said] == ["There are two:", "- nets stack layers"]
 
 
 def test_code_is_given_whole_with_its_indentation_and_one_footnote() -> None:
@@ -158,15 +158,82 @@ def test_markup_is_left_out_of_the_words_but_not_out_of_the_quote() -> None:
 def test_an_item_of_several_sentences_has_its_footnote_behind_each() -> None:
     listed = lines("a.md", "item", "- Trees split data. They overfit easily.", "- nets", lead="There are two:")
     said = written(Request("tell me of trees", (listed,), evidence=((0.01, 0.9, 0.01),)))
-    assert [s.text for s in said] == ["- Trees split data.", "They overfit easily."]
+    assert [s.text for s in said] == ["There are two:", "- Trees split data.", "They overfit easily."]
     assert all(s.supported for s in said)
 
 
 def test_what_one_passage_says_keeps_its_order_and_the_passage_with_the_likeliest_unit_comes_first() -> None:
     other = passage("other.md", "S", "Ensembles lower overfitting too.")
-    said = written(Request("why dropout", (other, DROPOUT), evidence=((0.6,), (0.5, 0.9, 0.01))))
+    said = written(Request("why dropout", (other, DROPOUT), evidence=((0.7,), (0.5, 0.9, 0.01))))
     assert [s.text for s in said] == [
         "Dropout lowers overfitting.",
         "It drops half of the units.",
         "Ensembles lower overfitting too.",
     ]
+
+
+def test_what_leans_on_a_sentence_beside_the_point_is_left_out() -> None:
+    two = passage("a.md", "S", "Dropout lowers overfitting.", "Paris is a large town.", "It drops half of all units.")
+    said = written(Request("why dropout", (two,), evidence=((0.9, 0.01, 0.8),)))
+    assert [s.text for s in said] == ["Dropout lowers overfitting."]
+
+
+def test_a_label_is_no_answer_however_well_it_fits() -> None:
+    steps = lines("a.md", "item", "2. Switch on dropout.", "3. Add data or augment it.", lead="Try these:")
+    said = written(Request("what is dropout", (steps, DROPOUT), evidence=((0.1, 0.95, 0.1), (0.9, 0.1, 0.1))))
+    assert [s.text for s in said] == ["Dropout lowers overfitting."]
+
+
+def test_other_works_are_not_named_beside_an_answer() -> None:
+    sources = passage("a.md", "Nets > Sources", "Srivastava and others, on dropout and overfitting, 2014.")
+    said = written(Request("why dropout", (sources, DROPOUT), evidence=((0.85,), (0.9, 0.1, 0.1))))
+    assert [s.text for s in said] == ["Dropout lowers overfitting."]
+    (only,) = written(Request("which paper introduced dropout", (sources,), evidence=((0.85,),)))
+    assert only.text.startswith("Srivastava")
+
+
+def test_code_answers_only_where_it_is_asked_for_or_no_words_come_near_it() -> None:
+    code = lines("a.md", "code", "layer = Dropout(0.5)", "print(layer(ones))", lead="This drops half of a row.")
+    evidence = ((0.2, 0.95, 0.9), (0.9, 0.1, 0.1))
+    assert [s.text for s in written(Request("why dropout", (code, DROPOUT), evidence=evidence))] == [
+        "Dropout lowers overfitting."
+    ]
+    assert any("```" in s.text for s in written(Request("code for dropout", (code, DROPOUT), evidence=evidence)))
+
+
+def test_a_block_of_which_the_beginning_is_in_another_passage_is_not_quoted() -> None:
+    rest = lines("a.md", "code", "    return dropped", "print(drop(ones))")
+    said = written(Request("code for dropout", (DROPOUT, rest), evidence=((0.9, 0.1, 0.1), (0.85, 0.1))))
+    assert [s.text for s in said] == ["Dropout lowers overfitting."]
+    ended = replace(rest, text=rest.text + "\n```", end=rest.end + 4)
+    said = written(Request("code for dropout", (DROPOUT, ended), evidence=((0.8, 0.1, 0.1), (0.9, 0.1))))
+    assert [s.text for s in said] == ["Dropout lowers overfitting."]
+
+
+def test_the_first_sentence_of_the_section_about_it_opens_an_answer() -> None:
+    other = passage("other.md", "S", "Ensembles beat dropout on small tables.")
+    section = passage("nets.md", "Nets > What dropout is", "Dropout sets units to zero.", "Paris is a town.")
+    said = written(Request("What is dropout?", (other, section), evidence=((0.9,), (0.6, 0.01))))
+    assert [s.text for s in said] == ["Dropout sets units to zero.", "Ensembles beat dropout on small tables."]
+
+
+def test_a_sentence_that_counts_what_follows_brings_it() -> None:
+    text = lines("a.md", "item", "- trees split data", "- nets stack layers", lead="Models come in two kinds.")
+    said = written(Request("tell me of models", (text,), evidence=((0.9, 0.1, 0.1),)))
+    assert [s.text for s in said] == ["Models come in two kinds.", "- trees split data", "- nets stack layers"]
+
+
+def test_a_definition_that_another_guide_repeats_is_given_once() -> None:
+    one = passage("a.md", "S", "Dropout is a way to lower overfitting.")
+    two = passage("b.md", "S", "Dropout is a method in which units are set to zero.")
+    said = written(Request("what is dropout", (one, two), evidence=((0.9,), (0.85,))))
+    assert [s.text for s in said] == ["Dropout is a way to lower overfitting."]
+
+
+def test_a_number_in_the_first_column_is_named_and_the_row_still_a_quote() -> None:
+    header = "| Degree | Error |"
+    table = lines("a.md", "row", header, "| 12 | 0.02 |", header=header)
+    (said,) = written(Request("what is the error", (table,), evidence=((0.1, 0.9),)))
+    assert (said.text, said.supported) == ("- Degree 12 — Error: 0.02", True)
+    assert row_in_words("| 12 | 0.02 |", "| Degree | Error |") == "Degree 12 — Error: 0.02"
+    assert row_in_words("| 4. Impute | gaps |", "| Step | For |") == "Impute — For: gaps"

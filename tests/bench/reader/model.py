@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from finetune.support import load
 from ingest.embed import packaged_folder
 from tests.bench.reader.groups import Group, Shown
 
@@ -87,53 +88,6 @@ class Reader:
         partial = path.with_suffix(".partial")
         save_file({name: one.detach().cpu().contiguous() for name, one in (tensors or self.named()).items()}, partial)
         partial.replace(path)
-
-
-def load(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a safetensors file, or of a reranker's ONNX file with its eight bits turned back into numbers."""
-    import torch
-    from safetensors.torch import load_file
-
-    if path.suffix == ".safetensors":
-        return dict(load_file(path))
-    return {name: torch.from_numpy(array) for name, array in dequantised(path).items()}
-
-
-def dequantised(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """`pair_model`'s graph turned back into BERT's tensors."""
-    import onnx
-    from onnx import numpy_helper
-
-    held = {one.name: numpy_helper.to_array(one) for one in onnx.load(str(path)).graph.initializer}
-
-    def linear(ours: str, theirs: str) -> dict[str, np.ndarray[Any, Any]]:
-        matrix = held[f"{ours}.weight"].astype(np.float32) * held[f"{ours}.scales"]
-        return {f"{theirs}.weight": matrix.T.copy(), f"{theirs}.bias": held[f"{ours}.bias"].copy()}
-
-    def norm(ours: str, theirs: str) -> dict[str, np.ndarray[Any, Any]]:
-        return {
-            f"{theirs}.LayerNorm.weight": held[f"{ours}.scale"].copy(),
-            f"{theirs}.LayerNorm.bias": held[f"{ours}.shift"].copy(),
-        }
-
-    tensors = {
-        "embeddings.word_embeddings.weight": held["words"].astype(np.float32) * held["words.scales"],
-        "embeddings.token_type_embeddings.weight": held["types.table"].copy(),
-        "embeddings.position_embeddings.weight": held["positions"].copy(),
-        "head.weight": held["score.weight"].T.copy(),
-        "head.bias": held["score.bias"].copy(),
-        **norm("embedded", "embeddings"),
-    }
-    for number in range(sum(name.endswith(".wide.bias") for name in held)):
-        here, there = f"layer{number}.", f"encoder.layer.{number}."
-        for part in ("query", "key", "value"):
-            tensors |= linear(here + part, f"{there}attention.self.{part}")
-        tensors |= linear(here + "mixed", there + "attention.output.dense")
-        tensors |= linear(here + "wide", there + "intermediate.dense")
-        tensors |= linear(here + "narrow", there + "output.dense")
-        tensors |= norm(here + "middle", there + "attention.output")
-        tensors |= norm(here + "end", there + "output")
-    return tensors
 
 
 @dataclass(frozen=True, slots=True)
