@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from assistant.cli import main, parser
-from assistant.conversations import Conversations
 from assistant.records import SHOWN
-from assistant.serve.who import Tokens
 from tests.assistant.loopback import as_events, as_json
 from tests.assistant.loopback import serving as listening
-from tests.assistant.serve.conftest import EGGS, LAID, ROOT, Served, fetch, serving
-from tests.page.conftest import CHROMIUM, FLAGS
+from tests.assistant.serve.conftest import EGGS, ROOT, Served, fetch, serving
 
 
 def test_page_and_all_doors_stand_on_one_port(served: Served) -> None:
@@ -81,34 +77,6 @@ def test_a_port_that_is_taken_is_said_in_one_line(library: Path, capsys: pytest.
     said = capsys.readouterr().err.splitlines()
     assert "--port" in said[-1]
     assert len(said) == 2  # that it starts, and why it does not
-
-
-def test_behind_a_proxy_a_visitor_shows_a_token_and_may_do_on_the_page_what_it_may(
-    library: Path, tmp_path: Path
-) -> None:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    token, base = Tokens(library).add("anna", "ask"), "https://guides.example/notes"
-    with serving(library, tmp_path, "--base-url", base) as served, sync_playwright() as driver:
-        asked = {"messages": [{"role": "user", "content": EGGS}]}
-        assert fetch(f"{served.url}/v1/chat/completions", asked)[0] == 401
-        said = fetch(f"{served.url}/v1/chat/completions", asked, Authorization=f"Bearer {token}")[1]
-        assert f"{base}/read?doc=bees.md&start=72" in said
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
-        page.set_default_timeout(90_000)
-        page.goto(f"{served.url}/read?doc=bees.md&start=72&end=130")
-        page.get_by_label("Your token").fill(token)
-        page.get_by_role("button", name="Enter").click()
-        page.locator(".reader-text mark").first.wait_for()
-        assert "".join(page.locator(".reader-text mark").all_text_contents()) == LAID
-        page.get_by_role("button", name="New conversation").click()
-        box = page.get_by_test_id("stChatInputTextArea")
-        box.fill(EGGS)
-        box.press("Enter")
-        page.locator(".note").first.wait_for()
-        browser.close()
-    assert [c.title for c in Conversations(library).owned("user:anna")] == [EGGS]
 
 
 README = (ROOT / "README.md").read_text("utf-8")

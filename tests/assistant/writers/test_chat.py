@@ -293,13 +293,13 @@ def test_a_reply_without_an_end_is_left_at_eight_megabytes(
 
 
 def test_a_reply_that_only_drips_is_left_after_ten_timeouts(loopback: Loopback, request_: Request) -> None:
-    dripping = stream(*["word "] * 400, pause=0.02)
+    dripping = stream(*["word "] * 600, pause=0.02)
     loopback.answer = lambda asked: as_json(MODELS) if asked.path.endswith("/models") else dripping
     started = time.monotonic()
-    _, _, stop = written(list(Chat(f"{loopback.url}/v1#m", timeout=0.1, retries=0).write(request_)))
+    _, _, stop = written(list(Chat(f"{loopback.url}/v1#m", timeout=0.5, retries=0).write(request_)))
     assert stop.reason == "cut"
-    assert "not done after 1 s" in stop.detail
-    assert time.monotonic() - started < 5
+    assert "not done after 5 s" in stop.detail
+    assert time.monotonic() - started < 11  # all of it takes 12
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://x:99999999/v1", "http://x:port"])
