@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from assistant.cli import main, parser
 
@@ -127,3 +129,39 @@ COMP_WORDS=(footnote ingest --si); COMP_CWORD=2; _shtab_footnote footnote --si i
 """
     done = subprocess.run(["bash", "-c", script + asked], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split() == ["finetune", "--site"], done.stderr
+
+
+# The image: what its files say is held against the project; building and running it takes an engine and minutes.
+
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+
+
+def test_what_the_image_is_built_from_has_all_that_a_wheel_is_made_of() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    needed = {"pyproject.toml", "setup.py", "constraints.txt", "app.py", "corpus", project["project"]["readme"]}
+    assert needed | packages | set(project["project"]["license-files"]) == let_in
+    assert all((ROOT / name).exists() for name in let_in)
+
+
+def test_every_service_runs_as_nobody_in_particular_on_a_root_that_is_read_only() -> None:
+    assert re.search(r"^USER footnote$", DOCKERFILE, re.MULTILINE)
+    assert DOCKERFILE.rindex("USER footnote") > DOCKERFILE.rindex("RUN ")
+    assert {"footnote", "ingest", "chroma"} == set(COMPOSE["services"])
+    for service in COMPOSE["services"].values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["tmpfs"] == ["/tmp"]
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_what_compose_and_the_image_start_are_commands_that_there_are() -> None:
+    services = COMPOSE["services"]
+    lines = [services[name]["command"] for name in ("footnote", "ingest")]
+    lines.append(json.loads(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[-1]))
+    for line in lines:
+        parser().parse_args(line)
+    assert [line[0] for line in lines] == ["serve", "ingest", "serve"]
+    assert services["chroma"]["entrypoint"][0] == "chroma"

@@ -51,7 +51,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def driven() -> Iterator[Any]:
-    """Another browser of this very process, as the tests of the page have one: the two must not be in each other's way."""
+    """Another browser of this very process, as the tests of the page have one: neither may be in the way."""
     playwright = pytest.importorskip("playwright.sync_api", reason="--browser needs playwright: pip install playwright")
     if not CHROMIUM:
         pytest.skip("there is no Chromium here: make browser")
