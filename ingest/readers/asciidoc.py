@@ -1,4 +1,4 @@
-"""AsciiDoc, line by line: no library for Python is kept up. What it would include from other files is not read."""
+"""AsciiDoc, line by line, by rules of our own. What it would include from other files is not read."""
 
 from __future__ import annotations
 
