@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -37,10 +38,11 @@ class Source:
 
     attributes: dict[str, str] = field(default_factory=lambda: dict(_SIGNS))
     left_out: list[str] = field(default_factory=list)
+    unset: Counter[str] = field(default_factory=Counter)  # lines that stand only where such a name is set
 
     def lines(self, text: str) -> Iterator[str]:
         """Comments, conditions and attributes are done with here, but not inside what is to be taken as it is."""
-        conditions: list[bool] = []
+        conditions: list[tuple[bool, str]] = []  # whether it holds, and on what it rests
         inside = ""
         for line in text.split("\n"):
             line = line.rstrip()
@@ -48,8 +50,8 @@ class Source:
                 self._condition(found, conditions)
             elif line.startswith("endif::"):
                 conditions[-1:] = []
-            elif not all(conditions):
-                continue
+            elif missing := [name for holds, name in conditions if not holds]:
+                self.unset[missing[0]] += bool(line)
             elif found := _INCLUDE.match(line):
                 self.left_out.append(found[1])
             elif inside or _VERBATIM.match(line):
@@ -68,11 +70,11 @@ class Source:
         found = _VERBATIM.match(line)
         return found[1] if found else ""
 
-    def _condition(self, found: re.Match[str], conditions: list[bool]) -> None:
+    def _condition(self, found: re.Match[str], conditions: list[tuple[bool, str]]) -> None:
         known = [name.strip() in self.attributes for name in re.split(r"[,+]", found[2])]
         holds = {"ifdef": any(known), "ifndef": not any(known)}.get(found[1], True)
         if found[1] == "ifeval" or not found[3]:
-            conditions.append(holds)
+            conditions.append((holds, found[2]))
 
     def _set(self, name: str, value: str) -> None:
         if "!" in name:
@@ -213,12 +215,11 @@ def columns(options: str) -> int:
     said = re.search(r'\bcols\s*=\s*(?:"([^"]*)"|([\w*<>^.]+))', options)
     if not said:
         return 0
-    count = 0
-    for part in re.split(r"[,;]", (said[1] or said[2]).strip(",; ")):
-        many = re.match(r"\s*(\d+)\*", part)
-        count += int(many[1]) if many else 1
-    whole = (said[1] or said[2]).strip()
-    return min(int(whole) if whole.isdigit() and count == 1 and int(whole) < 30 and "," not in whole else count, 1000)
+    whole = (said[1] or said[2] or "").strip()
+    if whole.isdigit():
+        return int(whole) if len(whole) < 3 else 1
+    many = (re.match(r"\s*(\d{1,3})\*", part) for part in re.split("[,;]", whole))
+    return min(sum(int(found[1]) if found else 1 for found in many), 1000)
 
 
 # Blocks.
@@ -451,6 +452,8 @@ def read(data: bytes, name: str) -> Reading:
     blocks = mark_questions(reading.text, reading.blocks)
     if source.left_out:
         notes = (*notes, f"what it includes is not read: {', '.join(dict.fromkeys(source.left_out))[:200]}")
+    if source.unset:
+        notes = (*notes, f"{source.unset.total()} lines stand only where {', '.join(source.unset)[:200]} is set or not")
     title = next((block.label for block in blocks if block.kind == "heading"), "")
     return Reading(reading.text, blocks, title, repairs, notes)
 

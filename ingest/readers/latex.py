@@ -16,7 +16,9 @@ Node = Any  # pylatexenc.latexwalker.LatexNode: pylatexenc has no types of its o
 
 # Before it is parsed: comments go; code, in which every sign means itself, is put aside.
 
-_CODE_NAMES = "verbatim lstlisting minted Verbatim alltt BVerbatim LVerbatim pycode python tcblisting".split()
+_CODE_NAMES = (
+    "Highlighting verbatim lstlisting minted Verbatim alltt BVerbatim LVerbatim pycode python tcblisting".split()
+)
 _DROPPED_NAMES = "comment tikzpicture pgfpicture filecontents CCSXML picture pspicture".split()
 _PIECE = re.compile(
     r"\\[\\%]"
@@ -76,20 +78,40 @@ class Aside:
         options = _OPTIONS.match(body) if name not in ("verbatim", "alltt") else None
         said = _LANGUAGE.search(options["options"] or "") if options else None
         language = said[1] if said else (options["given"] or "") if options and name == "minted" else ""
-        self.code.append((body[options.end() :] if options else body, language.lower()))
+        body = body[options.end() :] if options else body
+        self.code.append((_uncoloured(body) if name == "Highlighting" else body, language.lower()))
         return f"\n\n\\footnotecode{{{len(self.code) - 1}}}\n\n"
+
+
+_TOKEN = re.compile(r"\\[A-Z]\w*Tok\{((?:[^{}\\]|\\[^a-zA-Z]|\\text\w+\{\}|\{[^\w{}\\]\})*)\}")
+_SIGN = re.compile(r"\\(?:([^a-zA-Z])|(text\w+)\{\})|\{([^\w{}\\])\}")
+_SIGNS = {
+    "textbackslash": "\\",
+    "textasciitilde": "~",
+    "textasciicircum": "^",
+    "textquotesingle": "'",
+    "textless": "<",
+    "textgreater": ">",
+}
+
+
+def _uncoloured(code: str) -> str:
+    """Code as pandoc colours it: each word in a command of its own."""
+    return _SIGN.sub(lambda sign: sign[1] or sign[3] or _SIGNS.get(sign[2], ""), _TOKEN.sub(r"\1", code))
 
 
 # What commands take, and what becomes of them.
 
 _SECTIONS = "part chapter section subsection subsubsection paragraph subparagraph".split()
 _TAKES = {  # as pylatexenc writes it: * a star, [ what may be given, { what must
+    **dict.fromkeys(_SECTIONS, "*[{"),
     **dict.fromkeys("cite citep citet citealp citealt citeauthor citeyear parencite textcite autocite".split(), "*[[{"),
     **dict.fromkeys("ref eqref autoref cref Cref pageref nameref vref".split(), "*{"),
     **dict.fromkeys("vspace hspace".split(), "*{"),
     **dict.fromkeys("frametitle framesubtitle title subtitle author date institute caption".split(), "*[{"),
     **dict.fromkeys("footnotetext footnote thanks marginpar sidenote".split(), "[{"),
     **dict.fromkeys("textcolor colorbox href".split(), "[{{"),
+    **dict.fromkeys("hypertarget hyperlink".split(), "{{"),
     **dict.fromkeys("multicolumn multirow".split(), "[{[{{"),
     **dict.fromkeys("setlength addtolength setcounter addtocounter definecolor resizebox".split(), "{{"),
     **dict.fromkeys(
@@ -133,6 +155,7 @@ _ACCENTS = frozenset("'`^\"~=.crHuvkbdt")
 _SPECIALS = {"~": " ", "--": "–", "---": "—", "``": "“", "''": "”", "&": " ", "#": "#"}
 _NAMED_SECTION = re.compile(r"\\(?:chapter|(?:sub)*section)\*?\{([^{}]*)\}\s*\\label\{([^}]*)\}")
 _OWN = re.compile(r"\\(?:re|provide)?newcommand\*?\s*\{?\\([a-zA-Z]+)\}?(?:\[(\d)\])?(\[[^\]]*\])?\s*\{")
+_BEGIN = re.compile(r"^[ \t]*\\begin\{document\}", re.MULTILINE)  # in the middle of a line it is spoken of
 _MOST_WRITTEN_OUT = 20_000  # characters that the author's commands may become
 _DEEPEST = 8  # commands in each other
 
@@ -202,8 +225,9 @@ class Walk:
         return list(walker.get_latex_nodes()[0])
 
     def walk(self) -> None:
-        preamble, _, body = self.text.rpartition("\\begin{document}")
-        body = body.partition("\\end{document}")[0]
+        begun = _BEGIN.search(self.text)
+        preamble, body = (self.text[: begun.start()], self.text[begun.end() :]) if begun else ("", self.text)
+        body = body.rpartition("\\end{document}")[0] or body if begun else body
         for node in self.parsed(_titles_only(preamble)):
             if _name(node) == "title":
                 self.title = self.words(_last(node))
@@ -220,7 +244,7 @@ class Walk:
 
     def _through(self, nodes: Sequence[Node], run: list[str]) -> list[str]:
         """Blocks are written; gives the words behind the last one, which may go on."""
-        for node in nodes:
+        for node in _apart(nodes):
             kind = type(node).__name__
             if kind == "LatexCharsNode":
                 first, *others = re.split(r"\n[ \t]*\n\s*", node.chars)
@@ -256,6 +280,8 @@ class Walk:
         elif name in ("title", "frametitle", "framesubtitle", "subtitle"):
             run = self.flush(run)
             self.draft.heading(self.words(_last(node)), 1 if name == "title" else 3)
+        elif name == "hypertarget":
+            run = self._through(_last(node), run)
         elif name == "footnotecode":
             run = self.flush(run)
             self.code(node)
@@ -367,7 +393,7 @@ class Walk:
     # Words
 
     def words(self, nodes: Sequence[Node]) -> str:
-        return "".join(self._word(node) for node in nodes if node is not None)
+        return "".join(self._word(node) for node in _apart(nodes) if node is not None)
 
     def _word(self, node: Node) -> str:
         kind = type(node).__name__
@@ -444,6 +470,19 @@ class _Chars:
 
 
 _Chars.__name__ = "LatexCharsNode"
+
+
+def _apart(nodes: Sequence[Node]) -> Iterator[Node]:
+    """What a command that nobody knows is given, one thing behind the other, are words of their own."""
+    unknown = False
+    before: Node = None
+    for node in nodes:
+        group = type(node).__name__ == "LatexGroupNode"
+        if group and unknown and type(before).__name__ == "LatexGroupNode":
+            yield _Chars(" ")
+        unknown = (unknown and group) or (bool(_name(node)) and not _arguments(node))
+        before = node
+        yield node
 
 
 def _name(node: Node) -> str:

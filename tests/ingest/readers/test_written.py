@@ -368,6 +368,62 @@ def test_latex_without_a_document_around_it_is_read_as_the_chapter_that_it_is(tm
     assert texts(read, "heading") == ["# Depth", "## More"]
 
 
+def test_what_a_command_that_nobody_knows_is_given_stays_as_words(tmp_path: Path) -> None:
+    read = document(tmp_path, "a.tex", "It is \\fun{GEN}{mul}{long x} here, {\\bf a}{b}.")
+
+    assert read.text == "It is GEN mul long x here, ab."
+
+
+def test_latex_that_speaks_of_a_documents_beginning_is_read_from_its_own(tmp_path: Path) -> None:
+    spoken = 'Write ("\\begin{document}", x, "\\end{document}") then.'
+    alone = document(tmp_path, "a.tex", f"\\section{{A}}\nBefore.\n\n{spoken}\n\nBehind.")
+    whole = document(tmp_path, "b.tex", f"\\begin{{document}}\nBefore.\n\n{spoken}\n\nBehind.\n\\end{{document}}\nx")
+
+    for read in (alone, whole):
+        assert "Before." in read.text
+        assert read.text.endswith("Behind.")
+
+
+def test_latex_as_pandoc_writes_it_keeps_its_headings_and_its_code(tmp_path: Path) -> None:
+    source = r"""\begin{document}
+\hypertarget{rates}{%
+\section{Rates}\label{rates}}
+\hypertarget{small}{%
+\paragraph{Small ones}\label{small}}
+Text.
+\begin{Shaded}
+\begin{Highlighting}[]
+\ImportTok{from}\NormalTok{ a\_b }\ImportTok{import}\NormalTok{ c  }\CommentTok{\# so}
+\NormalTok{x[}\FloatTok{1e{-}3}\NormalTok{] = \{}\StringTok{"\textbackslash{}n"}\NormalTok{\}}
+\end{Highlighting}
+\end{Shaded}
+\end{document}"""
+    read = document(tmp_path, "a.tex", source)
+
+    assert texts(read, "heading") == ["# Rates", "#### Small ones"]
+    assert texts(read, "code") == ['```\nfrom a_b import c  # so\nx[1e-3] = {"\\n"}\n```']
+    assert kinds(read) == ["heading", "heading", "paragraph", "code"]
+
+
+def test_what_stands_only_under_a_condition_is_left_out_and_counted(tmp_path: Path) -> None:
+    left_out = "ifdef::no[]\nGone.\n\nGone too.\nendif::[]\n"
+    source = f"= A\n:yes:\n\nifdef::yes[]\nHere.\nendif::[]\n{left_out}ifndef::no[]\nStays.\nendif::no[]\n"
+    read = document(tmp_path, "a.adoc", source)
+
+    assert texts(read, "paragraph") == ["Here. Stays."]
+    assert read.notes == ("2 lines stand only where no is set or not",)
+
+
+def test_a_table_has_as_many_columns_as_it_says_in_any_of_the_ways_to_say_it(tmp_path: Path) -> None:
+    rows = "|===\n|a |b\n|1 |2\n|===\n"
+    ways = ['cols=","', 'cols="2*"', 'cols="1,3"', "cols=2*", 'cols="<1m,^.>2a"', ""]
+    read = document(
+        tmp_path, "a.adoc", "\n".join(f'[{f"{way}," if way else ""}options="header"]\n{rows}' for way in ways)
+    )
+
+    assert texts(read, "table") == ["| a | b |\n|---|---|\n| 1 | 2 |"] * len(ways)
+
+
 def test_tables_of_separated_values_and_nested_blocks_are_asciidocs_too(tmp_path: Path) -> None:
     table = "[%header,format=csv]\n|===\nrate,steps\n0.1,7\n|===\n\n"
     read = document(tmp_path, "a.adoc", f"= A\n\n{table}****\n- aside\n****\n\nTitle\n-----\n\n....\n a\n....\n")
