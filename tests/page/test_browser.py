@@ -20,10 +20,10 @@ EGGS = "How many eggs does the queen lay a day in early summer?"
 
 def ask(page: Any, question: str) -> Any:
     """Asks, waits until the answer is finished, and gives its article."""
-    before = page.locator("article footer.meta").count()
     page.locator(BOX).fill(question)
     page.keyboard.press("Enter")
-    article = page.locator("article").nth(before)
+    # By its question: on a busy machine what stood here before goes only when the next is there.
+    article = page.locator("article", has=page.locator(".question", has_text=question)).last
     article.locator("footer.meta").wait_for()
     return article
 
