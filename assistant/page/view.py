@@ -29,7 +29,7 @@ BESIDE = 300  # and at least these, over the section's edge
 # In Markdown lines run on, and there, as in what readers write themselves, marks of emphasis and code are markup.
 # All else is shown with its own lines and every character.
 _RUN_ON = (".md", ".markdown", ".mdx", ".qmd", ".ipynb")
-_INLINE = (*_RUN_ON, ".html", ".htm", ".docx", ".rst")
+_INLINE = (*_RUN_ON, ".html", ".htm", ".epub", ".docx", ".odt", ".rst", ".adoc", ".asciidoc", ".tex")
 _WORDS: tuple[tuple[float, str], ...] = ((0.8, "very likely"), (0.5, "likely"), (0.2, "possibly"))
 
 
