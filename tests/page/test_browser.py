@@ -284,6 +284,7 @@ def test_what_is_typed_and_the_theme_are_there_after_a_reload(visit: Visit) -> N
     assert page.evaluate(dark) == "rgb(22, 24, 27)"
     page.locator(".themes").get_by_role("button", name="System").click()
     page.wait_for_function(f"({dark})() === 'rgb(252, 251, 248)'")
+    page.wait_for_function(TYPED, arg="What is not asked ye")
     ask(page, EGGS)
     page.reload()
     page.locator("article footer.meta").wait_for()
