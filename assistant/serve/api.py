@@ -54,7 +54,9 @@ class Asked(Body):
     question: Question = Field(examples=["What is dropout?"])
     history: list[str | Earlier] = Field([], max_length=100, description="earlier turns, oldest first")
     model: str = Field(NAME, description="one of GET /v1/models")
-    stream: bool = Field(False, description="server-sent events: passages, text, sentence, at the end answer")
+    stream: bool = Field(
+        False, strict=True, description="server-sent events: passages, text, sentence, at the end answer"
+    )
 
 
 class Searched(Body):
@@ -82,7 +84,7 @@ def api(desk: Desk) -> FastAPI:
     return app
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": words, "content": {"application/json": {"schema": {"type": "object"}}}}
     for status, words in {
         400: "what is asked for cannot be done, or is not understood",
@@ -97,7 +99,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def _asking(app: FastAPI, desk: Desk) -> None:
-    @app.post("/ask", responses=_ERRORS)
+    either = {"application/json": {}, "text/event-stream": {"schema": {"type": "string"}}}
+
+    @app.post("/ask", responses=ERRORS | {200: {"description": "the answer, or its events", "content": either}})
     async def ask(asked: Asked) -> Any:
         """A question, answered with footnotes. `status` says whether the guides do answer it."""
         events = await begun(desk.events(asked.question, turns(asked.history), asked.model, "api"))
@@ -106,7 +110,7 @@ def _asking(app: FastAPI, desk: Desk) -> None:
         async with contextlib.aclosing(events):
             return [as_answer(event) async for event in events if isinstance(event, Answer)][-1]
 
-    @app.post("/search", responses=_ERRORS)
+    @app.post("/search", responses=ERRORS)
     async def search(searched: Searched) -> list[dict[str, Any]]:
         """What retrieval alone finds: passages, best first."""
         s = searched
@@ -115,28 +119,28 @@ def _asking(app: FastAPI, desk: Desk) -> None:
 
 
 def _guides(app: FastAPI, desk: Desk) -> None:
-    @app.get("/guides", responses=_ERRORS)
+    @app.get("/guides", responses=ERRORS)
     async def guides() -> list[dict[str, Any]]:
         """All guides in the library."""
         return await desk.run(lambda: listed(desk))
 
-    @app.get("/guides/{document:path}", responses=_ERRORS)
+    @app.get("/guides/{document:path}", responses=ERRORS)
     async def guide(document: Document) -> dict[str, Any]:
         """A guide's text: what footnotes' `start` and `end` count in."""
         return await desk.run(lambda: _whole(desk, document))
 
-    @app.post("/guides", responses=_ERRORS)
+    @app.post("/guides", responses=ERRORS)
     async def add(file: Annotated[UploadFile, File(description="a guide; one of the same name is replaced")]) -> Any:
         """Adds a guide and reads it at once."""
         name, data = file.filename or "", await file.read()
         return await desk.run(lambda: _add(desk, name, data))
 
-    @app.delete("/guides/{document:path}", responses=_ERRORS)
+    @app.delete("/guides/{document:path}", responses=ERRORS)
     async def remove(document: Document) -> dict[str, Any]:
         """Takes a guide out of the library. An upload goes with its file; any other file stays where it is."""
         return await desk.run(lambda: _remove(desk, document))
 
-    @app.get("/status", responses=_ERRORS)
+    @app.get("/status", responses=ERRORS)
     async def status() -> dict[str, Any]:
         """How much there is, what could not be read, whether the folders are newer."""
         return await desk.run(lambda: _status(desk))

@@ -70,6 +70,11 @@ class Gate:
             await self._guarded(scope, headers, receive, send, door)
         except LibraryError as error:  # the file of tokens cannot be read: nobody comes in
             await _refuse(scope, receive, send, failure_of(error), door)
+        except asyncio.CancelledError:  # the server is being stopped, and this answer would have taken too long
+            if scope["type"] == "websocket":
+                raise
+            if not scope.get("footnote_begun"):
+                await _refuse(scope, receive, send, Failure(503, "the server was stopped", "server_error"), door)
 
     async def _guarded(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, door: str) -> None:
         if door and scope["type"] == "http" and headers.get("origin"):
@@ -91,7 +96,8 @@ class Gate:
             return failure
         visitor = self._visitor(headers, door)
         if visitor is None:
-            return Failure(401, "a token is needed here: Authorization: Bearer fn_…", code="invalid_api_key")
+            wrong = "this token opens nothing here" if _token(headers) else "a token is needed here"
+            return Failure(401, f"{wrong}: Authorization: Bearer fn_…", code="invalid_api_key")
         scope["footnote"] = visitor
         method = scope.get("method", "GET")
         for prefix, when, can in _NEEDS:
@@ -203,6 +209,8 @@ class Gate:
         """Counts and logs a request of a door when its answer begins."""
 
         async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope["footnote_begun"] = True
             if message["type"] == "http.response.start" and door != "page":
                 self.counts.requests.labels(door.strip("/"), message["status"]).inc()
                 who = scope.get("footnote", Visitor()).name

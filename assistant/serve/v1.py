@@ -36,7 +36,7 @@ from assistant.records import (
     one_line,
     with_marks,
 )
-from assistant.serve.api import UNBUFFERED, Body, answers_with_errors, as_answer, noted
+from assistant.serve.api import ERRORS, UNBUFFERED, Body, answers_with_errors, as_answer, noted
 from assistant.serve.desk import NAME, Desk, begun, sse
 from ingest.errors import FootnoteError
 
@@ -261,16 +261,16 @@ def v1(desk: Desk) -> FastAPI:
     def model(name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": started, "owned_by": NAME}
 
-    @app.get("/models")
+    @app.get("/models", responses=ERRORS)
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [model(name) for name in desk.offered]}
 
-    @app.get("/models/{name:path}")
+    @app.get("/models/{name:path}", responses=ERRORS)
     async def one(name: str) -> dict[str, Any]:
         desk.assistant(name)
         return model(name)
 
-    @app.post("/chat/completions")
+    @app.post("/chat/completions", responses=ERRORS)
     async def completions(asked: Completions, request: Request) -> Any:
         question, history = asked_in(asked.messages)
         completion = Completion(asked.model, base(desk, request))
@@ -284,7 +284,7 @@ def v1(desk: Desk) -> FastAPI:
             return _stream(completion.streamed(events, counted))
         return completion.answered(await _last(events, completion.told))
 
-    @app.post("/responses")
+    @app.post("/responses", responses=ERRORS)
     async def responses(asked: Responding, request: Request) -> Any:
         if asked.previous_response_id:
             raise FootnoteError("previous_response_id: nothing is kept here, send the whole conversation as input")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from assistant.serve.gate import PAGE_HEADERS, Gate
 from assistant.serve.who import FILE, Rules, Tokens, rules
 from ingest.library import create
 from tests.assistant.serve.conftest import serving
+from tests.fakes import run
 
 DOORS = ("/api/guides", "/v1/models", "/mcp", "/metrics")
 
@@ -125,7 +127,8 @@ def test_elsewhere_a_token_opens_what_it_may_and_nothing_else(tokens: Tokens) ->
     }
     assert may == {asks: [200, 403, 403, 403], adds: [200, 200, 200, 403], admin: [200, 200, 200, 200]}
     tokens.remove("a")
-    assert asking.get("/v1/models", headers=bearing(asks)).status_code == 401
+    taken_back = asking.get("/v1/models", headers=bearing(asks))
+    assert (taken_back.status_code, "opens nothing" in taken_back.text) == (401, True)
 
 
 def test_a_visitor_of_the_page_shows_the_token_once(tokens: Tokens) -> None:
@@ -206,6 +209,34 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in_and_says_so(tokens:
     (tokens.place / FILE).write_text("{not json")
     refused = asking.get("/v1/models", headers=bearing("fn_any"))
     assert (refused.status_code, "move it away" in refused.json()["error"]["message"]) == (503, True)
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_answer_that_a_stopping_server_gives_up_is_a_503_or_ends_and_no_traceback(
+    tokens: Tokens, has_begun: bool
+) -> None:
+    sent: list[Any] = []
+
+    async def never_done(scope: Any, receive: Any, send: Any) -> None:
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def stop() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/api/ask", "headers": [(b"host", b"localhost")]}
+        answering = asyncio.create_task(Gate(never_done, rules(tokens.place, "localhost"))(scope, receive, send))
+        await asyncio.sleep(0.1)
+        answering.cancel()
+        await answering
+
+    run(stop())
+    assert [m["status"] for m in sent if m["type"] == "http.response.start"] == [200 if has_begun else 503]
 
 
 def test_too_often_is_429_for_each_visitor_by_themselves(tokens: Tokens) -> None:
