@@ -178,6 +178,7 @@ class Writing:
                 "UPDATE document SET root = ?, file = ?, size = ?, mtime_ns = ? WHERE id = ?",
                 (t.found.root, t.found.file, t.found.size, t.found.mtime_ns, t.id),
             )
+        first = self._last_document() + 1
         if self._staging:
             self._staging.bring_in()
         db.execute(
@@ -193,7 +194,11 @@ class Writing:
             db.execute(f"DELETE FROM {table}")
             for row in rows:
                 db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
-        db.execute("INSERT INTO run VALUES (NULL, ?, ?, ?)", (change.started, time.time(), json.dumps(change.summary)))
+        summary = {**change.summary, "documents": [first, self._last_document()]}  # the ids of those that came in
+        db.execute("INSERT INTO run VALUES (NULL, ?, ?, ?)", (change.started, time.time(), json.dumps(summary)))
+
+    def _last_document(self) -> int:
+        return self._one("SELECT max(seq) FROM sqlite_sequence WHERE name = 'document'")
 
     def _close_generation(self, change: Change) -> None:
         without = "SELECT count(*) FROM chunk WHERE vector NOT IN (SELECT key FROM vector WHERE embedder = ?)"

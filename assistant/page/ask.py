@@ -9,11 +9,13 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from assistant import beside
 from assistant.answer import History
 from assistant.conversations import Turn
 from assistant.helps import starting_questions
@@ -29,6 +31,7 @@ from ingest.library import Library, own
 MOST_KEPT = 100_000  # characters of a question that is too long, and is given back to be shortened
 LOG = "log.jsonl"  # in the library's folder, where a visitor asks for it
 AT_ONCE = 0.45  # seconds that an answer is waited for before the page is shown without it
+NAMED = 3  # guides on the first page; all stand in the panel
 TICK = 0.15  # seconds between looks at an answer that is being written
 
 
@@ -52,7 +55,7 @@ def page() -> None:
             st.rerun()
         turns = visit.shown_turns(_conversation())
     mark = {"cookie": visit.COOKIE, "mark": visit.owner(), "focus": st.session_state.get("conversation") or "new"}
-    mark["asked"] = turns[-1].question if turns else ""
+    mark |= {"asked": turns[-1].question if turns else "", "begun": st.session_state.get("begun", "")}
     mount("page", "page", mark)
     with st.container(key="thread"):  # always there, so that what follows it keeps its place on the page
         _thread(turns)
@@ -83,8 +86,9 @@ def _asked_now() -> str:
     return str(typed or st.session_state.pop("starter", ""))
 
 
-def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
-    """Begins to answer; says in one line what is wrong where that is not possible. `place` asks a question anew."""
+def ask(question: str, turns: list[Turn], place: int | None = None, alone: bool = False) -> str:
+    """Begins to answer; says in one line what is wrong where that is not possible. `place` asks a question anew,
+    `alone` without what was asked before."""
     question = neutralise(question).strip()
     if not question or len(question) > QUESTION_CHARACTERS:
         few_to_many = f"between 1 and {QUESTION_CHARACTERS:,} characters"
@@ -102,10 +106,11 @@ def ask(question: str, turns: list[Turn], place: int | None = None) -> str:
     place = place if place is not None else (turns[-1].place + 1 if turns else 0)
     name = st.session_state.get("conversation") or store.begin(visit.owner(), question)
     if st.session_state.get("conversation") != name:
-        st.session_state.conversation, st.session_state.title = name, question
+        st.session_state.conversation = st.session_state.begun = name
+        st.session_state.title = question
         st.query_params["c"] = name
     turn = store.ask(name, question, place)
-    history = _history(t for t in turns if t.place < place)
+    history = [] if alone else _history(t for t in turns if t.place < place)
 
     def keep(answer: Answer) -> None:
         if log:
@@ -177,7 +182,8 @@ def _writing(turn: int, job: Answering, last: bool) -> None:
 def _finished(turn: Turn, job: Answering | None, turns: list[Turn]) -> None:
     turn = replace(turn, answer=turn.answer or (job.answer if job else None))
     with st.container():  # as a fragment draws into one: so the browser keeps what it has drawn while it was written
-        _draw(view.finished(turn), turn.id == turns[-1].id)
+        if _draw(view.finished(turn), turn.id == turns[-1].id).alone:
+            _anew(turn.question, turn, turns, partial(ask, alone=True))
     show(turn, turns, ask)
     if turn.id == turns[-1].id:
         _offer(turn.id)
@@ -210,16 +216,18 @@ def _offered(turn: int, questions: Sequence[str]) -> None:
                 st.rerun(scope="app")
 
 
-def _draw(shown: view.Shown, last: bool) -> None:
+def _draw(shown: view.Shown, last: bool) -> Any:
+    """Draws an answer, and gives what the reader did in it."""
     shown = replace(shown, last=last)
     data = view.data(shown, visit.sources())
     wanted = st.session_state.get("picture", ("", 0))
-    done = mount("answer", f"answer-{shown.id}", data | _picture(data, *wanted), "read", "picture")
+    done = mount("answer", f"answer-{shown.id}", data | _picture(data, *wanted), "read", "picture", "alone")
     if done.read:
         visit.go_to("read", **done.read, c=st.session_state.conversation)
     if done.picture is not None and (shown.id, done.picture) != wanted:
         st.session_state.picture = (shown.id, done.picture)
         st.rerun()
+    return done
 
 
 def _picture(data: view.Data, answer: str, index: int) -> view.Data:
@@ -242,9 +250,9 @@ def _welcome(library: Library, count: int) -> None:
         "Every sentence of an answer has a footnote that leads to the exact words."
         " What the guides do not say is not answered."
     )
-    names = [neutralise(d.title) for d in library.documents()[:8]]
+    names = [neutralise(d.title) for d in library.documents()[:NAMED]]
     more = f", and {count - len(names)} more" if count > len(names) else ""
-    st.caption(visit.label(f"{count} guides, {library.count()} passages: {'; '.join(names)}{more}"))
+    st.caption(visit.label(f"{count} guides, {library.count():,} passages: {'; '.join(names)}{more}"))
     guides.under_way("welcome")
     guides.outcome()
     with st.container(key="starters"):
@@ -472,7 +480,7 @@ def unit_text(passage: Passage, unit: int) -> str:
 # What is shown where there is no library yet, or an empty one: how to fill it. Folders of the server are for whoever
 # may type commands there: a page cannot tell a visitor on this machine from one who comes by a proxy or a tunnel.
 
-CORPUS = Path(__file__).resolve().parents[2] / "corpus"
+CORPUS = beside("corpus")
 
 
 def first_page(why: str) -> None:

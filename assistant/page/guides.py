@@ -20,6 +20,7 @@ from assistant.records import neutralise
 from ingest.documents import SUFFIXES
 from ingest.errors import FootnoteError, ReadError
 from ingest.library import Library, Stored, own, unpack_pages
+from ingest.sources import Source, source_of
 from ingest.sync import Progress, Report, Tell, changes, file_of, sync
 from ingest.sync import remove as leave_out
 
@@ -86,8 +87,8 @@ def _undone(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def renew(place: Path, paths: Iterable[str | Path], tell: Tell) -> Report:
-    """Brings these folders and files into the library."""
+def renew(place: Path, paths: Iterable[str | Path | Source], tell: Tell) -> Report:
+    """Brings these folders, files and addresses into the library."""
     return sync(list(paths), place, progress=tell, wait_seconds=PATIENT_SECONDS)
 
 
@@ -219,6 +220,8 @@ def upload(key: str) -> None:
     serial = st.session_state.get("uploaded", 0)
     kinds = sorted(suffix.lstrip(".") for suffix in SUFFIXES)
     given = st.file_uploader("Add guides", type=kinds, accept_multiple_files=True, key=f"upload-{key}-{serial}")
+    if st.button("From the web, or as text", icon=":material/add_link:", key=f"fetch-{key}", width="stretch"):
+        _other_guides()
     for error in st.session_state.get("upload_errors", []):
         st.error(visit.label(error))
     if given:
@@ -248,6 +251,31 @@ def _take(given: Sequence[Given], replace: bool = False) -> None:
     if fresh:
         begin(lambda tell: take_up(place, tell, fresh))
     st.rerun()
+
+
+@st.dialog("Add guides")
+def _other_guides() -> None:
+    """What is no file of the visitor's: an address that the server fetches, or a text that is pasted."""
+    with st.form("fetching", border=False):
+        address = st.text_input("Address of a page, a site or a repository (.git)", placeholder="https://").strip()
+        site = st.toggle("All pages below it", help="The site's pages whose address begins with this one, 500 at most.")
+        if st.form_submit_button("Fetch and read", type="primary") and address:
+            _fetch(address, site)
+    with st.form("pasting", border=False):
+        title = st.text_input("Or a text, by the name of", placeholder="Notes on …").strip()
+        text = st.text_area("Text", label_visibility="collapsed", placeholder="Paste it here").strip()
+        if st.form_submit_button("Keep and read") and text:
+            name = re.sub(r"[^\w-]+", "-", title or text.split("\n")[0])[:NAME_CHARACTERS].strip("-") or "text"
+            _take([(f"{name}.md", (f"# {title}\n\n{text}\n" if title else text).encode())])
+
+
+def _fetch(address: str, site: bool) -> None:
+    """Only what the web has: places on the server are for whoever may type commands there."""
+    if not address.startswith(("https://", "http://")):
+        st.error(visit.label(f"{address} is no address of the web: it begins with https://"))
+        return
+    place, source = visit.place(), source_of(address, site=site and not address.endswith(".git"))
+    begin(lambda tell: renew(place, [source], tell))
 
 
 @st.dialog("There is one of this name")
@@ -282,6 +310,22 @@ class Extent:
         return f"{n} {what}{'' if n == 1 else 's'}"
 
 
+CHANGED, FAILED = "changed since", "could not be read again"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is said of a guide in the list."""
+
+    extent: Extent | None
+    read: float  # when; 0 where that is not known
+    state: str = ""  # where it is not as it was read
+
+    def __str__(self) -> str:
+        read = f"read {when(self.read, time.time())}" if self.read else ""
+        return ", ".join(filter(None, (str(self.extent) if self.extent else "", read, self.state)))
+
+
 @st.cache_data(show_spinner=False, max_entries=4)
 def _extents(_library: Library, place: str, generation: int) -> dict[int, Extent]:
     sections: dict[int, set[str]] = {}
@@ -291,6 +335,30 @@ def _extents(_library: Library, place: str, generation: int) -> dict[int, Extent
         pages = [page for _, page in unpack_pages(start, packed)]
         last[document] = max([last.get(document, 0), *pages])
     return {document: Extent(len(found), last[document]) for document, found in sections.items()}
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _read_at(_library: Library, place: str, generation: int) -> dict[int, float]:
+    return read_at(_library)
+
+
+def read_at(library: Library) -> dict[int, float]:
+    """When each document was read: the end of the run that brought it in. Runs of an earlier Footnote do not say."""
+    found: dict[int, float] = {}
+    for finished, first, last in library.rows(
+        "SELECT finished, json_extract(summary, '$.documents[0]'), json_extract(summary, '$.documents[1]') FROM run"
+        " WHERE json_extract(summary, '$.documents[1]') >= json_extract(summary, '$.documents[0]')"
+    ):
+        found |= dict.fromkeys(range(first, last + 1), finished)
+    return found
+
+
+def when(at: float, now: float) -> str:
+    """A moment as one says it: its time today, its day this year."""
+    then, today = time.localtime(at), time.localtime(now)
+    if then[:3] == today[:3]:
+        return time.strftime("%H:%M", then)
+    return f"{then.tm_mday} {time.strftime('%b' if then.tm_year == today.tm_year else '%b %Y', then)}"
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=FRESH_SECONDS)
@@ -315,11 +383,14 @@ def listing(library: Library) -> None:
     left_out = _left_out(documents)
     _heading(documents, left_out)
     _renewal(library, added, changed, gone)
-    shown = _sought(documents)
+    shown, failed = _sought(documents), {(f.root, f.file) for f in library.failures()}
+    extents, read_at = _extents(library, *known), _read_at(library, *known)
+    states = {**dict.fromkeys(changed, CHANGED), **dict.fromkeys(gone, "its file is gone")}
     with st.container(key="guides-list"):
         for document in shown[:LISTED]:
-            states = {**dict.fromkeys(changed, "changed since"), **dict.fromkeys(gone, "its file is gone")}
-            _row(library, document, _extents(library, *known).get(document.id), states.get(document.path, ""), left_out)
+            state = FAILED if (document.root, document.file) in failed else states.get(document.path, "")
+            told = About(extents.get(document.id), read_at.get(document.id, 0.0), state)
+            _row(library, document, told, left_out)
     if len(shown) > LISTED:
         st.caption(f"And {len(shown) - LISTED} more: look for them by name.")
     _failures(library)
@@ -358,7 +429,7 @@ def _leave_out(documents: Sequence[Stored], paths: set[str]) -> None:
         st.session_state[f"tick-{document.id}"] = document.path not in paths
 
 
-def _row(library: Library, document: Stored, extent: Extent | None, state: str, left_out: set[str]) -> None:
+def _row(library: Library, document: Stored, told: About, left_out: set[str]) -> None:
     title = neutralise(document.title) or document.path
     row = st.container(
         horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"guide-{document.id}"
@@ -366,28 +437,30 @@ def _row(library: Library, document: Stored, extent: Extent | None, state: str, 
     tick = f"tick-{document.id}"
     st.session_state.setdefault(tick, document.path not in left_out)
     row.checkbox(f"Ask {visit.label(title)}", key=tick, label_visibility="collapsed")
-    about = ", ".join(filter(None, (str(extent) if extent else "", state)))
     short = title if len(title) <= ROW_CHARACTERS else title[: ROW_CHARACTERS - 1].rstrip() + "…"
-    said = f"{visit.label(short)}  \n:small[{visit.label(about)}]"
+    said = f"{visit.label(short)}  \n:small[{visit.label(str(told))}]"
     if row.button(said, key=f"read-{document.id}", type="tertiary", width="stretch"):
         visit.go_to("read", doc=document.path)
     if row.button(
         f"About {visit.label(title)}", key=f"about-{document.id}", type="tertiary", icon=":material/more_horiz:"
     ):
-        _about(library, document, extent, state)
+        _about(library, document, told)
 
 
 @st.dialog("Guide")
-def _about(library: Library, document: Stored, extent: Extent | None, state: str) -> None:
+def _about(library: Library, document: Stored, told: About) -> None:
     """What is known of a guide, and what can be done with it."""
     title = neutralise(document.title) or document.path
     st.markdown(f"**{visit.label(title)}**")
-    dated = time.strftime("%d %B %Y, %H:%M", time.localtime(document.mtime_ns / 1e9)) if document.mtime_ns > 0 else ""
+    dated = _dated(document.mtime_ns / 1e9) if document.mtime_ns > 0 else ""
+    origin = library.origins([document.path]).get(document.path)
+    read = f" It was read {_dated(told.read)}." if told.read else ""
     repairs = [f"{n} {kind}" for kind, n in document.repairs.items()]
     for line in (
-        f"{document.path}: {extent}, {document.chunks} passages",
-        f"The file is of {dated}; the library was last renewed {_renewed(library)}." if dated else "",
-        f"It has {state}: read the folders again to bring it in." if state == "changed since" else state,
+        f"{document.path}: {told.extent}, {document.chunks} passages",
+        (f"The file is of {dated}." if dated else "") + read,
+        f"Fetched from {origin[0]} {_dated(origin[1])}." if origin else "",
+        f"It has {told.state}: read the folders again to bring it in." if told.state == CHANGED else told.state,
         "; ".join([*document.notes, *repairs]),
     ):
         if line:
@@ -411,10 +484,8 @@ def _about(library: Library, document: Stored, extent: Extent | None, state: str
             begin(lambda tell: remove(library, document.path, tell))
 
 
-def _renewed(library: Library) -> str:
-    """When an ingest last ended."""
-    [(at,)] = library.rows("SELECT max(finished) FROM run")
-    return time.strftime("%d %B %Y, %H:%M", time.localtime(at)) if at else "never"
+def _dated(at: float) -> str:
+    return time.strftime("%d %B %Y, %H:%M", time.localtime(at))
 
 
 def _failures(library: Library) -> None:

@@ -202,6 +202,17 @@ def _code(piece: Piece, whole: Whole) -> Data:
 _FENCE_LINE = re.compile(r"^[ \t]*(?P<mark>`{3,}|~{3,})[ \t]*(?P<named>[\w+#.-]*)[^\n]*$", re.MULTILINE)
 
 
+def unfenced(block: str) -> Code:
+    """A block of code without its fences, if it has any, and the language that they name."""
+    opened = _FENCE_LINE.match(block)
+    if not opened:
+        return block.rstrip("\n"), ""
+    inside = block[opened.end() + 1 :].rstrip()
+    lines = inside.split("\n")
+    closed = lines[-1].strip().startswith(opened["mark"])
+    return "\n".join(lines[:-1] if closed else lines).rstrip("\n"), opened["named"]
+
+
 def code_around(text: str, start: int, end: int) -> Code | None:
     """The fenced block of code that holds these characters, without its fences, and its language."""
     opened: re.Match[str] | None = None

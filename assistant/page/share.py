@@ -78,7 +78,15 @@ def _marks(answer: Answer, notes: list[Footnote], numbers: list[int]) -> str:
 
 
 def _note(number: int, note: Footnote) -> str:
-    return f"<li id='n{number}'>{_text(note.place)}<blockquote>“{_text(note.quote)}”</blockquote></li>"
+    where = _text(note.place)
+    if address := web_address(note.address):
+        where = f'<a href="{escape(address)}" rel="noreferrer">{where}</a>'
+    return f"<li id='n{number}'>{where}<blockquote>“{_text(note.quote)}”</blockquote></li>"
+
+
+def web_address(address: str) -> str:
+    """What a browser may be led to; nothing else."""
+    return neutralise(address) if address.startswith(("https://", "http://")) else ""
 
 
 def _text(text: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from assistant.page import guides, mount, page_style, view, visit
+from assistant.page import guides, mount, page_style, share, view, visit
 from assistant.page.visit import CLAUDE_MODELS, LABELS, Choice, missing, shown_turns
 from assistant.records import Answer, hash_of, neutralise
 from assistant.writers import found as found_writers
@@ -205,8 +206,10 @@ def guide_page() -> None:
     if st.button(back, icon=":material/arrow_back:", type="tertiary"):
         visit.go_to("ask", **({"c": name} if name else {}))
     try:
-        found = visit.sources().whole(document, _number(query.get("start")), _number(query.get("end")), known)
+        at = _number(query["at"]) if "at" in query else None
+        found = visit.sources().whole(document, _number(query.get("start")), _number(query.get("end")), known, at)
         sheet = _sheet(found) if found else None
+        origin = visit.library().origins([document]).get(document)
     except FootnoteError as error:
         st.error(visit.label(visit.plain(str(error))))
         return
@@ -216,15 +219,35 @@ def guide_page() -> None:
     st.set_page_config(page_title=neutralise(found.title))
     st.subheader(visit.label(neutralise(found.title)), anchor=False)
     st.caption(visit.label(document))
+    if origin and (address := share.web_address(origin[0])):
+        st.link_button("Where it was fetched", address, type="tertiary", icon=":material/open_in_new:")
     if found.said:
         st.warning(visit.label(found.said))
     _search_in(document)
-    data = {**view.drawn(found), "key": f"{document}:{found.start}:{found.end}:{len(found.after)}", "sheet": sheet}
-    with st.container(key="with-sheet" if sheet else "guide"):
-        turned = mount("reader", "reader", data, "turn").turn
-    if turned:
-        st.session_state.sheet = (document, found.start, _number(str(turned)))
+    done = _drawn(found, sheet)
+    if done.turn:
+        st.session_state.sheet = (document, found.start, _number(str(done.turn)))
         st.rerun()
+    if done.go is not None:
+        visit.go_to("read", **{**query.to_dict(), "at": _number(str(done.go))})
+
+
+def _drawn(found: view.Place, sheet: dict[str, object] | None) -> Any:
+    """The guide, or the window of a very long one, with the list of all its headings."""
+    first = found.start - len(found.before)
+    last = found.end + len(found.after)
+    headings = visit.sources().headings(found.document)
+    data = {
+        **view.drawn(found),
+        "key": f"{found.document}:{found.start}:{found.end}:{first}:{last}",
+        "sheet": sheet,
+        "headings": [[heading.label, heading.level, heading.start] for heading in headings],
+        "above": sum(heading.start < first for heading in headings),
+        "up": None if found.opens else max(0, first - view.WINDOW + view.AROUND),
+        "down": None if found.closes else last,
+    }
+    with st.container(key="with-sheet" if sheet else "guide"):
+        return mount("reader", "reader", data, "turn", "go")
 
 
 def _sheet(found: view.Place) -> dict[str, object] | None:

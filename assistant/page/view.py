@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from assistant.conversations import Turn
 from assistant.page import share
 from assistant.page.jobs import Answering
-from assistant.page.layout import Code, blocks, code_around, side
+from assistant.page.layout import Code, blocks, code_around, side, unfenced
 from assistant.records import NEAREST, SHOWN, Answer, Footnote, Passage, Sentence, Status, hash_of, neutralise
 from ingest.chunks import Pages, page_at
 from ingest.errors import LibraryError
@@ -24,6 +24,7 @@ from ingest.sync import file_of
 # A footnote becomes its place in the guide: the words themselves, and the section around them.
 
 AROUND = 1600  # characters shown on either side of a quote, if its section is that long
+WINDOW = 150_000  # characters of a whole guide that are drawn at once; some is shown before the words that led there
 BESIDE = 300  # and at least these, over the section's edge
 # In Markdown lines run on, and there, as in what readers write themselves, marks of emphasis and code are markup.
 # All else is shown with its own lines and every character.
@@ -55,6 +56,14 @@ class Place:
     page: int | None = None  # of the file, where it has pages
     inline: bool = False  # marks of emphasis and code are markup
     kept: bool = True  # lines end where the guide's do
+    address: str = ""  # of these words on the web or in a repository, where the guide was fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    label: str
+    level: int
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +90,11 @@ class Sources:
         named = [glob.escape(document) for document in documents]
         return {d.path: d.text_sha256 for d in self.library.documents(named)} if named else {}
 
-    def place(self, document: str, title: str, section: str, start: int, end: int, quote: str, was: str = "") -> Place:
+    def place(self, note: Footnote | Passage, was: str = "") -> Place:
         """`was` is the hash of the guide's text when it was cited; without it nothing is said about changes."""
-        guide, path = self._guide(document), tuple(filter(None, section.split(" > ")))
-        quote, said = neutralise(quote), ""
+        document, title, start, end = note.document, note.title, note.start, note.end
+        guide, path = self._guide(document), tuple(filter(None, note.section.split(" > ")))
+        quote, said = neutralise(note.quote if isinstance(note, Footnote) else note.text), ""
         if guide is None:
             said = "This guide is no longer in the library. These are the words as they were cited."
             return _gone(document, title, path, start, end, quote, said)
@@ -97,10 +107,14 @@ class Sources:
                 "." if moved == start else ", in another place."
             )
             start, end = moved, moved + len(quote)
-        return _placed(guide, document, title, path, (start, end), _around(guide, start, end), said)
+        shown = _around(guide, start, end)
+        return _placed(guide, document, title, path, (start, end), shown, said, share.web_address(note.address))
 
-    def whole(self, document: str, start: int, end: int, known: str = "") -> Place | None:
-        """The guide in full, with these characters as the quote; `known` is their hash from when they were linked."""
+    def whole(self, document: str, start: int, end: int, known: str = "", at: int | None = None) -> Place | None:
+        """The guide, with these characters as the quote; `known` is their hash from when they were linked.
+
+        Of a very long guide it is a window around them, or the one that begins at `at`.
+        """
         guide = self._guide(document)
         if guide is None:
             return None
@@ -114,7 +128,15 @@ class Sources:
             said = "The guide has changed since this link was made. The words are still in it, in another place."
             if moved < 0:
                 said = "The guide has changed since this link was made, and no longer holds these words."
-        return _placed(guide, document, guide.title, (), (start, end), (0, len(text)), said)
+        first, last = _window(text, max(0, start - WINDOW // 3) if at is None else at)
+        quote = (start, min(end, last)) if first <= start < last else (first, first)
+        return _placed(guide, document, guide.title, (), quote, (first, last), said)
+
+    def headings(self, document: str) -> list[Heading]:
+        """All headings of the guide, and where they stand."""
+        guide = self._guide(document)
+        headings = [block for block in guide.blocks if block.kind in ("heading", "question")] if guide else []
+        return [Heading(neutralise(block.label), block.level or 2, block.start) for block in headings]
 
     def file(self, document: str) -> tuple[Path, str] | None:
         """Where a document came from, and the hash of what was read there."""
@@ -139,6 +161,10 @@ class Sources:
         guide = self._guide(note.document)
         if guide is None or guide.text[note.start : note.end] != neutralise(note.quote):
             return None
+        at = bisect_right(guide.blocks, note.start, key=lambda block: block.start) - 1
+        block = guide.blocks[at] if at >= 0 else None
+        if block and block.kind == "code" and note.end <= block.end:
+            return unfenced(guide.text[block.start : block.end])
         return code_around(guide.text, note.start, note.end)
 
     def _guide(self, document: str) -> _Guide | None:
@@ -174,14 +200,28 @@ class Sources:
 Span = tuple[int, int]
 
 
+def _window(text: str, at: int) -> Span:
+    """From where to where a guide is drawn, from about `at` on: all of it, or as much as a browser draws at once."""
+    if len(text) <= WINDOW:
+        return 0, len(text)
+    first = max(0, min(at, len(text) - 1))
+    first = text.rfind("\n", max(0, first - AROUND), first) + 1 or first
+    last = first + WINDOW
+    if last >= len(text):
+        return first, len(text)
+    return first, text.find("\n", last, last + AROUND) + 1 or last
+
+
 def _placed(
-    guide: _Guide, document: str, title: str, path: tuple[str, ...], quote: Span, shown: Span, said: str
-) -> Place:
+    guide: _Guide, document: str, title: str, path: tuple[str, ...], quote: Span, shown: Span, said: str,
+    address: str = "",
+) -> Place:  # fmt: skip
     (start, end), (first, last), text, suffix = quote, shown, guide.text, Path(document).suffix.lower()
     return Place(
         document, title, path, start, end, text[first:start], text[start:end], text[end:last],
         first == 0, last == len(text), tuple(_pieces(guide, first, last)), said,
         page=page_at(guide.pages, start), inline=suffix in _INLINE, kept=suffix not in _RUN_ON,
+        address=address,
     )  # fmt: skip
 
 
@@ -194,9 +234,9 @@ def _gone(document: str, title: str, path: tuple[str, ...], start: int, end: int
 def _pieces(guide: _Guide, first: int, last: int) -> Iterator[Piece]:
     """A run of the guide, block by block, and what lies between them. Code and tables begin with their indentation."""
     text, reached = guide.text, first
-    for block in guide.blocks:
-        if block.end <= first or block.start >= last:
-            continue
+    begins = bisect_right(guide.blocks, first, key=lambda block: block.end)
+    ends = bisect_left(guide.blocks, last, key=lambda block: block.start)
+    for block in guide.blocks[begins:ends]:
         start, end = max(first, block.start), min(last, block.end)
         if block.kind in ("code", "table"):
             line = text.rfind("\n", reached, start) + 1 or reached
@@ -272,13 +312,14 @@ class Shown:
     pending: str = ""
     wait: str = ""  # what is going on, while it is being written
     last: bool = False  # of its conversation: the page is shown from its question on
+    follows: bool = False  # other questions, which it may have been understood by
 
 
 def finished(turn: Turn) -> Shown:
     answer = turn.answer or Answer(
         turn.question, "failed", detail="This was interrupted before it was answered. Ask again."
     )
-    return Shown(str(turn.id), answer, dict(turn.texts))
+    return Shown(str(turn.id), answer, dict(turn.texts), follows=turn.place > 0)
 
 
 def under_way(turn: int, job: Answering) -> Shown:
@@ -313,6 +354,7 @@ def data(shown: Shown, sources: Sources) -> Data:
         "id": shown.id,
         "question": neutralise(answer.question),
         "understood": neutralise(understood),
+        "follows": shown.follows and shown.last and not writing and _is_longer(understood, answer.question),
         "status": answer.status,
         "head": NEAREST if answer.status == "nearest" else "",
         "detail": neutralise(answer.detail),
@@ -329,6 +371,11 @@ def data(shown: Shown, sources: Sources) -> Data:
         "copy": neutralise(answer.to_markdown()) if answer.sentences and not writing else "",
         "rich": share.fragment(answer) if answer.sentences and not writing else "",
     }
+
+
+def _is_longer(understood: str, question: str) -> bool:
+    """Whether words of an earlier question were added; a slip that was mended leaves their number as it was."""
+    return len(understood.split()) > len(question.split())
 
 
 def in_short(answer: Answer) -> str:
@@ -385,15 +432,11 @@ def _is_cited(passage: Passage, notes: Sequence[Footnote]) -> bool:
 
 
 def _note(sources: Sources, texts: dict[str, str], number: int, note: Footnote) -> Data:
-    was = texts.get(note.document, "")
-    return drawn(
-        sources.place(note.document, note.title, note.section, note.start, note.end, note.quote, was), str(number)
-    )
+    return drawn(sources.place(note, texts.get(note.document, "")), str(number))
 
 
 def _passage_place(sources: Sources, passage: Passage) -> Data:
-    p = passage
-    return drawn(sources.place(p.document, p.title, p.section, p.start, p.end, p.text), "")
+    return drawn(sources.place(passage), "")
 
 
 def drawn(place: Place, number: str = "") -> Data:

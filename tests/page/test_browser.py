@@ -224,6 +224,26 @@ def test_an_uploaded_guide_can_be_asked_about_and_stays_in_the_librarys_folder(
     assert list(served[1].glob("uploads/*")) == []
 
 
+def test_a_text_that_is_pasted_becomes_a_guide_and_only_the_web_is_fetched(
+    visit: Visit, served: tuple[str, Path]
+) -> None:
+    page = visit()
+    page.get_by_role("button", name="From the web, or as text").click()
+    page.get_by_label("Address of a page").fill("file:///etc/hosts")
+    page.get_by_role("button", name="Fetch and read").click()
+    page.get_by_text("is no address of the web").wait_for()
+    page.get_by_label("Or a text, by the name of").fill("Honing / planes")
+    page.get_by_placeholder("Paste it here").fill("A plane's iron is honed at 35 degrees.")
+    page.get_by_role("button", name="Keep and read").click()
+    page.get_by_text("1 added").first.wait_for(state="attached")
+    assert Library(served[1]).text("Honing-planes.md").startswith("# Honing / planes\n\nA plane")
+    row = page.locator('[class*="st-key-guide-"]').filter(has_text="Honing / planes")
+    assert "read " in row.inner_text()
+    row.get_by_role("button", name=re.compile("^About")).click()
+    page.get_by_role("button", name="Take out of the library").click()
+    page.get_by_text("1 removed").first.wait_for(state="attached")
+
+
 DROP = """([name, text]) => {
   const files = new DataTransfer();
   files.items.add(new File([text], name, { type: "text/markdown" }));
@@ -269,6 +289,27 @@ def test_what_is_typed_and_the_theme_are_there_after_a_reload(visit: Visit) -> N
     page.locator("article footer.meta").wait_for()
     page.wait_for_timeout(500)
     assert page.locator(BOX).input_value() == "", "what was asked is not typed again"
+
+
+TYPED = "text => document.querySelector('[data-testid=\"stChatInputTextArea\"]')?.value === text"
+
+
+def test_what_is_typed_is_kept_for_each_conversation_and_a_follow_up_asked_on_its_own(visit: Visit) -> None:
+    page = visit()
+    ask(page, "What does a hive weigh before winter?")
+    article = ask(page, "And how often should it be inspected?")
+    article.get_by_role("button", name="Ask it on its own").click()
+    page.locator('[class*="st-key-version-"]').wait_for()
+    page.locator("article .understood").wait_for(state="detached")
+    page.locator(BOX).fill("typed below the hive")
+    page.get_by_role("button", name="New conversation").click()
+    page.locator(".footnote-title").wait_for()
+    page.wait_for_function(TYPED, arg="")
+    page.locator(BOX).fill("typed for a new one")
+    page.go_back()
+    page.wait_for_function(TYPED, arg="typed below the hive")
+    page.get_by_role("button", name="New conversation").click()
+    page.wait_for_function(TYPED, arg="typed for a new one")
 
 
 def test_a_copied_answer_has_its_footnotes_as_html_too(visit: Visit, context: Any) -> None:

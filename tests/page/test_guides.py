@@ -75,6 +75,17 @@ def test_an_upload_is_taken_up_and_leaves_with_its_file_and_may_come_back(librar
         assert "chisels.md" not in [d.path for d in Library(library).documents()]
 
 
+def test_a_guide_is_of_the_moment_at_which_it_was_read(library: Path) -> None:
+    before = time.time()
+    guides.keep(library, "chisels.md", b"# Chisels\n\nA chisel is honed at 30 degrees.\n")
+    guides.take_up(library, lambda progress: None)
+    opened = Library(library)
+    read = {d.path: guides.read_at(opened)[d.id] for d in opened.documents()}
+    assert read["bees.md"] < before <= read["chisels.md"] <= time.time()
+    assert guides.when(time.time(), time.time()).count(":") == 1, "today has its time"
+    assert guides.when(0, 1e9) == time.strftime("%-d %b %Y", time.localtime(0))
+
+
 def test_a_guide_from_elsewhere_is_taken_out_and_its_file_stays(library: Path) -> None:
     opened = Library(library)
     guides.remove(opened, "bread.md", lambda progress: None)

@@ -120,12 +120,19 @@ async function copyText(text, rich) {
   }
 }
 
+// How a question was read that goes on from the ones before; one click has it read as it stands.
+function drawUnderstood({ data, alone }) {
+  const line = element("p", "understood", `Understood as: ${data.understood}`);
+  if (data.follows) line.append(" ", button("plain", "Ask it on its own", "", alone));
+  return line;
+}
+
 function drawTurn(turn) {
   const { data } = turn;
   const article = element("article", data.writing ? "writing" : "");
   article.setAttribute("aria-busy", String(data.writing));
   article.append(element("h2", "question", data.question));
-  if (data.understood) article.append(element("p", "understood", `Understood as: ${data.understood}`));
+  if (data.understood) article.append(drawUnderstood(turn));
   if (data.head) article.append(element("p", "head", data.head));
   const body = element("div", "answer");
   turn.doubts = 0;
@@ -193,6 +200,7 @@ export default function ({ data: { picture, ...data }, parentElement, setTrigger
   const turn = (root.footnoteTurn ??= { open: -1, drawn: "" });
   turn.data = data;
   const find = (index) => root.querySelector(`[data-place="${index}"]`);
+  turn.alone = () => setTriggerValue("alone", true);
   turn.owner = {
     id: data.id,
     like: root.host ?? root,

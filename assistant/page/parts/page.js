@@ -1,7 +1,6 @@
 // Once a page: the browser keeps its owner's mark and what is typed, and files may be dropped anywhere.
 
 const BOX = '[data-testid="stChatInputTextArea"]';
-const DRAFT = "footnote-draft";
 const shared = (window.footnotePage ??= {}); // what is listened to once, however often a page is drawn
 
 const box = () => document.querySelector(BOX);
@@ -12,12 +11,26 @@ function put(text) {
   found.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-// What was typed and not asked yet is in the box again after a reload.
-function keepDraft(asked) {
-  const draft = localStorage.getItem(DRAFT) ?? "";
-  if (draft && draft.trim() === asked.trim()) localStorage.removeItem(DRAFT);
-  else if (draft && box() && !box().value && !shared.drafted) put(draft);
-  if (box()) shared.drafted = true;
+// What was typed and not asked yet is kept for each conversation: it is in the box again when one comes back to it.
+const draftOf = (conversation) => `footnote-draft-${conversation}`;
+
+function keep(text) {
+  text ? localStorage.setItem(draftOf(shared.now), text) : localStorage.removeItem(draftOf(shared.now));
+}
+
+// `focus` is the conversation that is open, `begun` the one that this visit began last: what was typed on while it did
+// is a part of it.
+function keepDraft({ focus, begun, asked }) {
+  const found = box();
+  const isNew = shared.box !== found;
+  const goesOn = begun === focus && shared.begun !== begun && !isNew;
+  const arrived = shared.now !== focus || isNew;
+  if (goesOn) keep("");
+  Object.assign(shared, { now: focus, begun, box: found });
+  const draft = localStorage.getItem(draftOf(focus)) ?? "";
+  if (draft && draft.trim() === asked.trim()) keep("");
+  else if (goesOn || (isNew && found.value)) keep(found.value);
+  else if (arrived && found.value !== draft) put(draft);
 }
 
 // Why nothing goes on, beside the box, while the server does not answer.
@@ -49,8 +62,7 @@ function listen() {
   if (shared.listening) return;
   shared.listening = true;
   document.addEventListener("input", (event) => {
-    if (!event.target.matches?.(BOX)) return;
-    event.target.value ? localStorage.setItem(DRAFT, event.target.value) : localStorage.removeItem(DRAFT);
+    if (event.target.matches?.(BOX) && shared.now) keep(event.target.value);
   });
   const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   document.addEventListener("dragover", (event) => {
@@ -67,7 +79,7 @@ function listen() {
 
 function ready(data, tries = 0) {
   if (!box()) return void (tries < 30 && setTimeout(() => ready(data, tries + 1), 100));
-  keepDraft(data.asked ?? "");
+  keepDraft(data);
   if (!data.focus || window.footnoteFocused === data.focus) return;
   window.footnoteFocused = data.focus;
   if (document.activeElement === document.body) box().focus();

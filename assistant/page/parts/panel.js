@@ -207,12 +207,22 @@ function panelHead(place) {
   const path = element("p", "path");
   whereOf(place).slice(1).forEach((step) => path.append(element("span", "", step)));
   if (path.childNodes.length) head.append(path);
+  if (place.address) head.append(originOf(place.address));
   if (place.said) {
     const said = element("p", "said", place.said);
     said.setAttribute("role", "status");
     head.append(said);
   }
   return head;
+}
+
+// Where the guide was fetched: an address of the web, which opens apart and is told nothing of this page.
+function originOf(address) {
+  const line = element("p", "origin");
+  const link = element("a", "", address.replace(/^https?:\/\/|[?#].*$|\/$/g, ""));
+  Object.assign(link, { href: address, target: "_blank", rel: "noopener noreferrer" });
+  line.append(link);
+  return line;
 }
 
 function panelBody(place) {

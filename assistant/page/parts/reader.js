@@ -1,49 +1,65 @@
-// A whole guide, scrolled to the words that led here, with its sections, and beside it the page of a PDF as it looks.
+// A whole guide, scrolled to the words that led here, with its sections, and beside it the page of a PDF as it looks. Of
+// a very long guide it is a window: `up` and `down` are where those around it begin, `above` how many headings stand there.
 
 export default function ({ data, parentElement: root, setTriggerValue }) {
   if (root.footnoteDrawn !== data.key) {
     root.footnoteDrawn = data.key;
     root.querySelector(".reader")?.remove();
-    root.append(drawReader(data));
+    const go = (at, edge) => {
+      root.footnoteEdge = edge; // at which the reader goes on
+      setTriggerValue("go", at);
+    };
+    root.append(drawReader(data, go));
     const mark = root.querySelector("mark:not(.m)");
-    if (mark) requestAnimationFrame(() => setTimeout(() => mark.scrollIntoView({ block: "center" }), 60));
+    const edge = root.footnoteEdge;
+    delete root.footnoteEdge;
+    if (edge) settled(() => root.querySelector(".reader-text").scrollIntoView({ block: edge }));
+    else if (mark) requestAnimationFrame(() => setTimeout(() => mark.scrollIntoView({ block: "center" }), 60));
   }
   if (data.sheet) drawSheet(root.querySelector(".reader"), data, setTriggerValue);
 }
 
-function drawReader(data) {
+function drawReader(data, go) {
   const reader = element("div", data.sheet ? "reader with-sheet" : "reader");
   const text = element("div", "reader-text");
   text.setAttribute("role", "document");
   text.setAttribute("aria-label", data.title);
   drawText(text, data);
-  const headings = [...text.querySelectorAll(".h")];
-  if (headings.length) reader.append(drawOutline(headings));
+  if (data.headings.length) reader.append(drawOutline(data, text, go));
+  if (data.up !== null) reader.append(button("plain on", "Show what comes before", "", () => go(data.up, "end")));
   reader.append(text);
+  if (data.down !== null) reader.append(button("plain on", "Show what comes next", "", () => go(data.down, "start")));
   return reader;
 }
 
 const LEVELS = 3; // of headings in the list: the deepest are for whoever reads there
 
-function drawOutline(headings) {
-  const level = (heading) => Number(heading.className.match(/h(\d)/)[1]);
-  const top = Math.min(...headings.map(level));
+function drawOutline(data, text, go) {
+  const fold = element("details", "headings");
+  const summary = element("summary", "", "Sections");
   const outline = element("nav", "outline");
   outline.setAttribute("aria-label", "Sections");
-  for (const heading of headings.filter((one) => level(one) < top + LEVELS)) {
-    heading.tabIndex = -1;
-    const words = [...heading.childNodes].filter((n) => !n.classList?.contains("m")).map((n) => n.textContent).join("");
-    const step = element("button", `step level${level(heading) - top + 1}`, words.trim());
+  summary.onclick = () => outline.firstChild || drawSteps(outline, data, text, go);
+  fold.append(summary, outline);
+  return fold;
+}
+
+function drawSteps(outline, { headings, above }, text, go) {
+  const shown = text.querySelectorAll(".h");
+  const top = headings.reduce((least, [, level]) => Math.min(least, level), 6);
+  headings.forEach(([label, level, at], i) => {
+    if (level >= top + LEVELS) return;
+    const step = element("button", `step level${level - top + 1}`, label);
     step.type = "button";
     step.onclick = () => {
+      const heading = shown[i - above];
+      if (!heading) return go(at, "start");
+      heading.tabIndex = -1;
       heading.scrollIntoView({ block: "start" });
       heading.focus({ preventScroll: true });
     };
     outline.append(step);
-  }
-  const fold = element("details", "headings");
-  fold.append(element("summary", "", "Sections"), outline);
-  return fold;
+  });
 }
 
 // `sheet` is {page, pages, url, top, said}.
