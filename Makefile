@@ -20,7 +20,7 @@ ingest: $(READY_RUN)
 	$(BIN)/footnote ingest $(CORPUS) --library $(LIBRARY)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n logical --maxprocesses 4
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --no-loadscope-reorder
 
 check: lint types test
 

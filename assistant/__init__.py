@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from assistant.answer import Assistant as Assistant
     from assistant.records import Answer as Answer
     from assistant.records import Footnote as Footnote
@@ -52,6 +54,14 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_PLACES[name]), name)
+
+
+def beside(name: str) -> Path:
+    """`app.py` or the starter corpus: beside the packages in the repository, inside this one where a wheel put it."""
+    from pathlib import Path
+
+    here = Path(__file__).resolve().parent
+    return here / "starter" / name if (here / "starter").is_dir() else here.parent / name
 
 
 def main() -> int:

@@ -16,14 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assistant.asked import Understood, besides, understand
 from assistant.footnotes import Draft
 from assistant.helps import mended, near_questions, other_language
-from assistant.judge import Verdict, decide, unit_features, weigh
+from assistant.judge import Evidence, Verdict, decide, unit_features, weigh
 from assistant.prompts import begins_near
 from assistant.records import (
     QUESTION_CHARACTERS,
     Answer,
     Cite,
+    Part,
     Passage,
     Passages,
     Proved,
@@ -37,7 +39,7 @@ from assistant.records import (
     Written,
     as_json,
 )
-from assistant.retrieve import Retriever, open_embedder, understand
+from assistant.retrieve import Found, Retriever, open_embedder
 from assistant.summary import Told, asked_for, summary
 from assistant.writers.quotes import untold
 from ingest.errors import FootnoteError, LibraryError, WriterError
@@ -56,6 +58,7 @@ Names = Sequence[str] | str  # of documents or kinds; a string alone is one
 Event = Passages | Written | Proved | Answer
 
 PASSAGES = 8  # that a writer is given
+OF_A_PART = 2  # of them that are found for a part of the question
 TURNS = 100  # of a conversation that are looked at
 
 
@@ -151,25 +154,36 @@ class Assistant:
         question, among = _short(question), _several(documents)
         if document := asked_for(question, self.library, among):
             return summary(self.library, document, question), Verdict(True, 1.0)
-        request, verdict, unknown = self._prepared(question, history, among)
+        request, verdict, found = self._prepared(question, history, among)
+        unknown = sorted(found.query.unknown)
         if unknown and (meant := mended(self.library, question, unknown)) != question:
-            other, better, _ = self._prepared(meant, history, among)
+            mended_request, better, mended_found = self._prepared(meant, history, among)
             if better.chance > verdict.chance:
-                return other, better
-        return request, verdict
+                request, verdict, found = mended_request, better, mended_found
+        return (self._with_parts(request, found.understood, among) if verdict.answerable else request), verdict
 
     def _prepared(
         self, question: str, history: History, documents: Sequence[str], retriever: Retriever | None = None
-    ) -> tuple[Request, Verdict, Sequence[str]]:
-        """And the words of the question that stand in no guide."""
-        among = self.library.select(documents) if documents else None
-        understood = understand(question, _questions(history))
-        found = (retriever or self.retriever).find(understood, PASSAGES, among)
-        embedder = open_embedder(self.library.meta("embedder_name"))
-        evidence = weigh(found, unit_features(found, embedder.embed))
+    ) -> tuple[Request, Verdict, Found]:
+        found, evidence = self._weighed(understand(question, _questions(history)), PASSAGES, documents, retriever)
         verdict = decide(found, evidence, strict=self._name() == "quotes")
         request = Request(found.understood.text, self._placed(found.passages), _turns(history), evidence.chances)
-        return request, verdict, sorted(found.query.unknown)
+        return request, verdict, found
+
+    def _weighed(
+        self, understood: Understood, k: int, documents: Sequence[str], retriever: Retriever | None = None
+    ) -> tuple[Found, Evidence]:
+        """The passages for a question, and how likely each of their units is to answer it."""
+        among = self.library.select(documents) if documents else None
+        found = (retriever or self.retriever).find(understood, k, among)
+        embedder = open_embedder(self.library.meta("embedder_name"))
+        return found, weigh(found, unit_features(found, embedder.embed))
+
+    def _with_parts(self, request: Request, understood: Understood, documents: Sequence[str]) -> Request:
+        """What a question asks besides is looked for by itself too; without the reranker, which finds nothing more."""
+        looked = [(part.text, *self._weighed(part, OF_A_PART, documents, self._plain)) for part in besides(understood)]
+        request = with_parts(request, [(text, found.passages, evidence) for text, found, evidence in looked])
+        return replace(request, passages=self._placed(request.passages))
 
     def near(self, answer: Answer, history: History = (), n: int = 3) -> list[str]:
         """Questions to go on with: near what was asked, and answered by the guides (tried without the reranker,
@@ -321,6 +335,29 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
     if not any(s.outcome != "not supported" and s.footnotes for s in sentences):
         return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
     return "answered", stop.detail
+
+
+Chances = Sequence[Sequence[float]]
+
+
+def with_parts(request: Request, looked: Sequence[tuple[str, Sequence[Passage], Evidence]]) -> Request:
+    """What was found for the parts of a question takes the places of its last passages."""
+    found = [passage for _, passages, _ in looked for passage in passages]
+    ranked = [*request.passages[: max(OF_A_PART, PASSAGES - len(found))], *found, *request.passages]
+    once = {place: passage for passage in reversed(ranked) for place in [_place(passage)]}
+    passages = [once[place] for place in dict.fromkeys(map(_place, ranked))][:PASSAGES]
+
+    def over(of: Sequence[Passage], chances: Chances) -> tuple[tuple[float, ...], ...]:
+        known = dict(zip(map(_place, of), chances, strict=True))
+        return tuple(tuple(known.get(_place(p), [0.0] * len(p.units))) for p in passages)
+
+    parts = tuple(Part(text, over(of, evidence.chances)) for text, of, evidence in looked)
+    own = over(request.passages, request.evidence)
+    return replace(request, passages=tuple(passages), evidence=own, parts=parts)
+
+
+def _place(passage: Passage) -> tuple[str, int]:
+    return passage.document, passage.start
 
 
 # What callers may give in more than one form.

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from assistant import sources, terminal
+from assistant import beside, sources, terminal
 from assistant.records import neutralise, one_line
 from assistant.terminal import put_json, say
 from ingest.errors import FootnoteError
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 ELSEWHERE = {
     "finetune": ("finetune.command", "a local Llama that answers with footnotes"),
     "evaluate": ("assistant.evaluation.run", "how good it is, and whether it got better"),
+}
+SHELLS = {  # where each looks for it
+    "bash": "~/.local/share/bash-completion/completions/footnote",
+    "zsh": "a folder of $fpath, as _footnote",
+    "fish": "~/.config/fish/completions/footnote.fish",
 }
 GO_ON = (
     "ingest",
@@ -134,6 +139,9 @@ def parser() -> Parser:
     p.add_argument("--address", default="localhost", help="what to listen on (default: this machine only)")
     p.set_defaults(run=chat)
     _doors(add, library)
+    p = add("completion", help="what makes a shell complete this command")
+    p.add_argument("shell", choices=list(SHELLS))
+    p.set_defaults(run=completion)
     for name, (module, about) in ELSEWHERE.items():
         later = add(name, help=about)
         later.fill = lambda parser, module=module: import_module(module).add_arguments(parser, library)
@@ -451,10 +459,8 @@ def chat(args: Namespace) -> int:
     """Until it is stopped, as is meant: the server, in a group of its own, is told so by us and ends without a fuss."""
     import signal
     import subprocess
-    from pathlib import Path
 
-    home = Path(__file__).resolve().parent
-    command = [sys.executable, "-m", "streamlit", "run", str(home.parent / "app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(beside("app.py"))]
     settings = page_settings()  # which Streamlit looks for in the current folder only
     command += [part for name, value in settings.items() for part in (f"--{name}", _as_option(value))]
     command += ["--server.port", str(args.port), "--server.address", args.address]
@@ -539,6 +545,38 @@ def token(args: Namespace) -> None:
             print(one_line(f"{one.name} may {one.can}, added {one.added}"))
         if not tokens.listed():
             print("no tokens: `footnote token add NAME` makes one")
+
+
+def completion(args: Namespace) -> None:
+    """A script that knows every command and option, so that nothing is started when Tab is pressed."""
+    try:
+        import shtab
+    except ImportError:
+        raise FootnoteError("completion needs shtab, which is not installed: pip install shtab") from None
+    top = parser()
+    for p in _filled(top):
+        for action in p._actions:
+            if not isinstance(action, argparse._SubParsersAction):
+                action.choices = action.choices and list(action.choices)  # shtab takes a table for commands
+            if action.metavar in ("PATH", "FILE", "FOLDER", "QUESTIONS"):
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+            elif action.metavar == "DIR":
+                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    print(shtab.complete(top, args.shell))
+    if sys.stdout.isatty():
+        say(f"Write this to {SHELLS[args.shell]}: footnote completion {args.shell} > …")
+
+
+def _filled(p: Parser) -> Iterator[Parser]:
+    """A parser and all below it, with what they leave for later."""
+    if fill := p.fill:
+        p.fill = None
+        fill(p)
+    yield p
+    for action in p._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _filled(below)
 
 
 def explain(guide: Assistant, question: str, history: list[str]) -> None:

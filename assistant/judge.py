@@ -17,7 +17,7 @@ import numpy as np
 from assistant.records import Passage, neutralise
 from assistant.retrieve import Found, Query, calibration, chance
 from ingest.chunks import Unit
-from ingest.words import terms
+from ingest.words import content_terms, terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Which units of the passages answer a question: one chance for each, fitted like the passages' own scores.
 
 OPENING = 5  # terms in which a sentence says what it is about
+BEGINNING = 2  # terms besides those asked for with which a definition may begin
 _LEANING = re.compile(
     r"\W*(?:(?:it|its|they|their|them|this|that|these|those|he|she|both|such|here|there|either|neither|another|others"
     r"|so|but|and|or|yet|then|thus|hence|also|still|again|instead|otherwise|therefore|however|moreover|furthermore"
@@ -42,6 +43,7 @@ _ELSEWHERE = re.compile(
     r"|(?:further reading|see also|(?:what|where) to read next|recommended reading)\b)",
     re.IGNORECASE,
 )
+_OF_ONE = re.compile(r"\b(?:who|whose|when|where|which|how (?:many|much|long|old|far|big|often|fast))\b", re.IGNORECASE)
 _CODE = re.compile(r"\w_\w|\w\(|`|\w\.\w+\(|\bcode\b", re.IGNORECASE)
 
 
@@ -63,6 +65,11 @@ def heading(passage: Passage) -> str:
 def leans(text: str) -> bool:
     """Whether a sentence begins with a word that points back: out of its place it says something else, or nothing."""
     return bool(_LEANING.match(text))
+
+
+def begins_with(text: str, asked: Sequence[str]) -> bool:
+    """Whether a sentence begins with all of these terms: a definition of them, as a rule."""
+    return set(terms(text)[: len(asked) + BEGINNING]).issuperset(asked)
 
 
 def lists_sources(passage: Passage) -> bool:
@@ -150,13 +157,24 @@ def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
         return Verdict(False, 0.0, f"Looked for {_sought(found)}; nothing in the library comes near it.")
     features = decision_features(found, evidence)
     likely = float(chance({name: np.array([value]) for name, value in features.items()}, found.mode, "answer")[0])
-    thresholds = calibration()[found.mode]["threshold"]
-    if likely >= thresholds["strict" if strict else "loose"]:
-        return Verdict(True, likely, sure=not strict or likely >= thresholds["sure"])
+    thresholds, sure = calibration()[found.mode]["threshold"], defines(found)
+    if sure or likely >= thresholds["strict" if strict else "loose"]:
+        return Verdict(True, likely, sure=sure or not strict or likely >= thresholds["sure"])
     nowhere = unknown_words(found)
     stand = "stands" if len(nowhere) == 1 else "stand"
     words = f"; {' and '.join(nowhere)} {stand} nowhere in the guides" if nowhere else ""
     return Verdict(False, likely, f"Looked for {_sought(found)}{words}.")
+
+
+def defines(found: Found) -> bool:
+    """Whether a section is about the very thing that was asked, no more, and a sentence of it begins with that: what it
+    is stands there, whatever the likelihood says. Who, when and how many are other questions."""
+    question = found.understood.text
+    asked = content_terms(question)
+    if not asked or _OF_ONE.search(question):
+        return False
+    about = [p for p in found.passages if set(content_terms(heading(p))).issuperset(asked)]
+    return any(u.kind == "sentence" and begins_with(unit_text(p, u), asked) for p in about for u in p.units)
 
 
 def decision_features(found: Found, evidence: Evidence) -> dict[str, float]:

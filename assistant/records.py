@@ -133,11 +133,20 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a question asks besides, looked for by itself: its second half, or one of two things that it compares."""
+
+    question: str
+    evidence: tuple[tuple[float, ...], ...]  # as a request's, over the same passages
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     question: str  # as it stands alone, follow-ups resolved
     passages: tuple[Passage, ...]
     history: tuple[Turn, ...] = ()  # oldest first
     evidence: tuple[tuple[float, ...], ...] = ()  # the chance of each unit of each passage to answer, if worked out
+    parts: tuple[Part, ...] = ()
     told: tuple[tuple[int, int], ...] = ()  # of a summary: the units (passage, unit) that tell it, in order
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from assistant.asked import Understood, understand
 from assistant.records import Passage
 from ingest.chunks import Chunk
 from ingest.embed import cores, open_session, packaged_folder, run_each
 from ingest.errors import FootnoteError, LibraryError
 from ingest.library import Words
-from ingest.words import STOPWORDS, content_terms, stem, terms
+from ingest.words import content_terms, stem, terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,104 +28,6 @@ if TYPE_CHECKING:
     Features = dict[str, NDArray[np.float64]]
     from ingest.embed import Embedder
     from ingest.library import Library
-
-
-# Follow-ups: "and how much is it?" after "What is QLoRA?" becomes a question that stands alone, without a model.
-#
-# Only words that really point back merge a question with those before it. Where that is in doubt ("Which dtype?" leans,
-# "What is overfitting?" does not), `Retriever.find` looks both ways and keeps the one that finds the better passage.
-
-_PRONOUN = re.compile(
-    r"\b(?:(?:its?|itself|they|them|theirs?|he|him|his|she|hers?|these|those|this(?! (?:week|month|year|time)))\b(?!-)"
-    r"|that(?=\W*$| (?:one|is|was|mean|work|help)\b)|(?:is|was|do|does|did|of|in|on|to|by|for|with|from|like|about"
-    r"|after|before|against|why|how) that\b)",  # not that of "methods that learn"
-    re.IGNORECASE,
-)
-_IDLE = re.compile(
-    r"\b(?:is|does|would|will|was|did|can) (?:it|there) (?:\w+ )?(?:possible|worth|true|take|any|an?)\b", re.IGNORECASE
-)
-_CLAUSE = re.compile(
-    r"[,;:]|\b(?:and|or|but|when|if|because|so|than|while|where|before|after)\b", re.IGNORECASE
-)  # a pronoun behind one of these may stand for what was named before it
-_AND = re.compile(r"\W*(?:and|or|but|so|then|also)\b\W*", re.IGNORECASE)
-_ONWARD = re.compile(r"\W*(?:what if|why not|how come|which (?:ones?|is|are|was|of))\b", re.IGNORECASE)
-_BESIDES = re.compile(
-    r"\b(?:else|instead|others|another|any (?:other|more|ones?)|the (?:others?|same|former|latter))\b", re.IGNORECASE
-)
-_ABOUT = re.compile(r"\W*(?:in|for|from|with|without|at|on|by|of|to|as|since|until|during)\b", re.IGNORECASE)
-_ASKING = re.compile(
-    r"\b(?:what|who|whose|when|where|why|how|which|is|are|was|were|do|does|did|can|could|should|would|will)\b",
-    re.IGNORECASE,
-)
-_PERHAPS = re.compile(
-    r"\b(?:that|ones?|there|both|either|neither|same|such|other|more|too|first|second|third|last|what about"
-    r"|how about)\b(?!-)",
-    re.IGNORECASE,
-)
-FEW = 2  # a question with no more content words than this may lean, though no word of it points back
-CLOSE = 0.1  # two questions in one find what answers the first as well, so the shorter reading is given this much
-HOPELESS = 0.1  # unless it finds nothing anyhow
-LATEST = 3  # questions of a chain of follow-ups; of more, the question itself would be drowned
-
-Leaning = Literal["stands", "may lean", "leans"]
-
-
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """`text` is the question as it is taken to be; `topic` what was asked before that it leans on, or empty."""
-
-    question: str
-    topic: str = ""
-    others: tuple[str, ...] = ()  # topics that it may lean on as well: which it is shows in what is found
-
-    @property
-    def text(self) -> str:
-        return f"{self.topic} {self.question}".strip()
-
-    @property
-    def readings(self) -> list[Understood]:
-        """Alone first, where that is one of them."""
-        return [Understood(self.question, topic) for topic in sorted((self.topic, *self.others), key=bool)]
-
-
-def understand(question: str, history: Sequence[str]) -> Understood:
-    """The question, with what it may lean on: the last question that stood alone, and the latest that leaned on it."""
-    now = leaning(question) if history else "stands"
-    if now == "stands":
-        return Understood(question)
-    before = [leaning(earlier) for earlier in history]
-    surely = max((i for i, how in enumerate(before) if how == "stands"), default=0)
-    perhaps = max((i for i, how in enumerate(before) if how != "leans"), default=0)
-    topics = [" ".join([history[start], *history[start + 1 :][-LATEST:]]) for start in (surely, perhaps)]
-    topic, *others = dict.fromkeys([*topics, *([""] if now == "may lean" else [])])
-    return Understood(question, topic, tuple(others))
-
-
-def leaning(question: str) -> Leaning:
-    """Whether a question points back to what was said before it."""
-    text = _IDLE.sub("", question)
-    content = _content(text)
-    if not content or (_ABOUT.match(question) and not _ASKING.search(question)):
-        return "leans"  # "Why not?", "In India?"
-    if pronoun := _PRONOUN.search(text):
-        *_, clause = (0, *(clause.start() for clause in _CLAUSE.finditer(text, 0, pronoun.start())))
-        return "may lean" if _content(text[:clause]) else "leans"
-    if _BESIDES.search(text):
-        return "leans"
-    if also := _AND.match(text):
-        return "may lean" if _ASKING.match(text, also.end()) else "leans"
-    if _ONWARD.match(text):
-        return "leans" if len(content) <= FEW else "may lean"
-    return "may lean" if len(content) <= FEW or _PERHAPS.search(text) else "stands"
-
-
-def _content(text: str) -> list[str]:
-    return [term for term in content_terms(text) if term not in _stopped()]  # which are there if nothing else is
-
-
-@lru_cache(maxsize=1)
-def _stopped() -> frozenset[str]:
-    return frozenset(map(stem, STOPWORDS))
 
 
 # How well a chunk fits a question, as one number: the chance that it holds the answer.
@@ -241,6 +144,8 @@ SURE, CLEAR = 0.9, 0.5  # it is not asked where the first is this likely and thi
 SAME = 0.85  # share of common words from which two passages are one, found in two places
 MOST_TERMS = 40  # of a question that are looked for
 TOPIC_WEIGHT = 0.5  # of a term that comes from an earlier question
+CLOSE = 0.1  # two questions in one find what answers the first as well, so the shorter reading is given this much
+HOPELESS = 0.1  # unless it finds nothing anyhow
 
 
 @dataclass(frozen=True, slots=True)

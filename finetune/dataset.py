@@ -22,8 +22,9 @@ from random import Random
 from typing import Any
 
 from assistant.answer import Assistant
+from assistant.asked import understand
 from assistant.records import Passage
-from assistant.retrieve import Retriever, understand
+from assistant.retrieve import Retriever
 from finetune import ideas
 from finetune.ideas import Idea, Line, Place
 from finetune.merge import digest, write_dataset

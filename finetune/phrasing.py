@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from assistant.asked import understand
 from assistant.footnotes import Draft
 from assistant.prompts import NOT_IN_GUIDES, NOT_OUTRIGHT, begins_near, messages, numbered
 from assistant.records import Passage, Request, Text, neutralise
-from assistant.retrieve import understand
 from assistant.writers import writer as writer_called
 from assistant.writers.claude import HALF, MODEL, PRICES_OF, Batch, Claude, dollars
 from assistant.writers.constrain import Grammar, Refusal, State, parse

@@ -53,6 +53,11 @@ def _guarded(connect: Any) -> Any:
     return guarded
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the page take longest and belong together: one worker begins with them, the others do the rest."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/page/"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Of several workers one has all the tests of a file, and one all of the page: there is one browser at a time."""

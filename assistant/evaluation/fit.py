@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from assistant import retrieve
 from assistant.answer import PASSAGES
+from assistant.asked import understand
 from assistant.evaluation.score import auc, calibrated, wilson
 from assistant.judge import decision_features, unit_features, weigh
-from assistant.retrieve import RERANKED, WEIGHTS, Found, Mode, Retriever, as_passage, chance, open_embedder, understand
+from assistant.retrieve import RERANKED, WEIGHTS, Found, Mode, Retriever, as_passage, chance, open_embedder
 from ingest.library import Library
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from assistant.asked import Understood
 from assistant.evaluation.questions import Question
 from assistant.records import (
     SHOWN,
@@ -33,7 +34,7 @@ from assistant.records import (
     Writer,
     as_json,
 )
-from assistant.retrieve import Candidates, Retriever, Understood
+from assistant.retrieve import Candidates, Retriever
 from ingest.errors import WriterError
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any
 
 import streamlit as st
 
+from assistant import beside
 from assistant.answer import History
 from assistant.conversations import Turn
 from assistant.helps import starting_questions
@@ -479,7 +480,7 @@ def unit_text(passage: Passage, unit: int) -> str:
 # What is shown where there is no library yet, or an empty one: how to fill it. Folders of the server are for whoever
 # may type commands there: a page cannot tell a visitor on this machine from one who comes by a proxy or a tunnel.
 
-CORPUS = Path(__file__).resolve().parents[2] / "corpus"
+CORPUS = beside("corpus")
 
 
 def first_page(why: str) -> None:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,12 +21,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from assistant import beside
 from assistant.serve.desk import Desk
 from assistant.serve.gate import PAGE_HEADERS, Gate
 from assistant.serve.who import Rules
 from ingest.errors import FootnoteError
 
-PAGE = Path(__file__).resolve().parents[2] / "app.py"
 SECONDS_TO_END = 20  # for answers that are being written when the server is stopped
 
 
@@ -55,7 +54,7 @@ def doors(desk: Desk, rules: Rules) -> ASGIApp:
 
     routes = [*_watched(desk), *spoken.routes, Mount("/api", api(desk)), Mount("/v1", v1(desk))]
     gate = Middleware(Gate, rules=rules, counts=desk.counts)
-    return st.App(PAGE, routes=routes, lifespan=lifespan, middleware=[gate])
+    return st.App(beside("app.py"), routes=routes, lifespan=lifespan, middleware=[gate])
 
 
 def _asked_at(ctx: Any) -> str:

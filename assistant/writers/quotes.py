@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 
 from assistant.facts import Figure, figures, normal
 from assistant.footnotes import first_cell, segments
-from assistant.judge import asks_for_code, heading, leans, lists_sources
-from assistant.records import FENCES, Cite, Passage, Request, Sentence, Stop, Text
+from assistant.judge import asks_for_code, begins_with, heading, leans, lists_sources
+from assistant.records import FENCES, Cite, Part, Passage, Request, Sentence, Stop, Text
 from ingest.chunks import UnitKind
 from ingest.words import content_terms, terms
 
@@ -156,6 +156,14 @@ MIXED = 0.75  # the same for another kind of unit than the best: prose stays pro
 FAR = 3.0  # the same for a sentence that another leans on: if it is beside the point, so is what leans on it
 MOST_LED = 2  # sentences that one may bring along
 MOST = 5  # sentences or rows, where no list answers
+MOST_OF_A_PART = 2  # the same for what a question asks besides
+WORTH = 0.35  # the chance that a unit has to have to be told for a part of the question alone
+APART = 2  # characters between passages that follow each other
+LED = 1.0  # of log-odds by which a row may be likelier than the sentence that leads in its place
+GAP = 2  # sentences between two quoted ones of a paragraph that are quoted with them
+SHORT = 60  # words below which an answer goes on with what stands beside its best sentence
+BESIDE = 3.0  # of log-odds below the best unit: how far what it goes on with may be
+MOST_WHOLE, WORDS_WHOLE = 8, 60  # items or rows, and words of items, that are quoted whole: a short list is one thing
 MOST_LISTED = 14
 SAME = 0.7  # share of a unit's words that others have said, from which it says nothing new
 ANNOUNCED = 0.5  # share of the question's words in the line that opens a list, from which the list is the answer
@@ -211,22 +219,57 @@ class _Composer:
             return []
         if differing := sides(self.request):
             return [self._named(self._said(side.passage, [side.unit]), side) for side in differing]
+        groups = [*self._chosen(MOST), self._side_by_side()]
+        for part in self.request.parts:
+            groups += self._told_of(part)
+        groups += self._behind()
+        groups += self._gone_on(groups)
+        return self._in_order([group for group in (*groups, *self._between()) if group])
+
+    # Choosing
+
+    def _chosen(self, most: int) -> list[Group]:
         groups: list[Group] = []
         self.best = self._best()
         self.opening = self._definition()
         for pick in [*self.opening, self.best, *self.picks]:
-            if pick.odds < self.best.odds - (CUT if groups else FAR) or sum(map(len, groups)) >= MOST:
+            if pick.odds < self.best.odds - (CUT if groups else FAR) or sum(map(len, groups)) >= most:
                 break
             if not self._is_said(pick) and self._goes_with(pick):
                 groups += filter(None, [self._around(pick)])
-        return self._in_order(groups)
+        return groups
 
-    # Choosing
+    def _told_of(self, part: Part) -> list[Group]:
+        """What answers a part of the question, where the rest of the answer does not say it already."""
+        own = _Composer(replace(self.request, question=part.question, evidence=part.evidence, parts=()))
+        own.used = self.used
+        asked = set(content_terms(part.question))
+        if not own.picks or any(asked.issubset(terms(self._raw(*unit))) for unit in self.used):
+            return []
+        best = own._best()
+        return [] if best.chance < WORTH or own._is_part(best) or own._is_said(best) else own._chosen(MOST_OF_A_PART)
+
+    def _side_by_side(self) -> Group:
+        """The short table in which two things that the question compares have a column each."""
+        if len(self.request.parts) < 2:
+            return []
+        one, other = [set(content_terms(part.question)) for part in self.request.parts[-2:]]
+        asked = (one - other, other - one)
+        for p, passage in enumerate(self.passages):
+            columns = [set(terms(cell)) for cell in _cells(passage.header)]
+            named = [{i for i, words in enumerate(columns) if words & own} for own in asked]
+            if all(named) and named[0] != named[1]:
+                rows = [u for u, unit in enumerate(passage.units) if unit.kind == "row"]
+                rows = [u for u in rows if self._raw(p, u).strip() != passage.header]
+                return self._said(p, rows) if len(rows) <= MOST_WHOLE else []
+        return []
 
     def _best(self) -> Pick:
         """The likeliest unit; a part of code or of a sequence only where nothing that stands alone comes near it."""
         whole = [pick for pick in self.picks if pick.odds >= self.picks[0].odds - CUT and not self._is_part(pick)]
-        return whole[0] if whole else self.picks[0]
+        best = whole[0] if whole else self.picks[0]
+        told = [pick for pick in whole if self._kind(pick) == "sentence" and pick.odds >= best.odds - LED]
+        return told[0] if told and self._kind(best) == "row" else best
 
     def _is_part(self, pick: Pick) -> bool:
         """Whether it is a line of code that nobody asked for, or a step of something else."""
@@ -312,16 +355,21 @@ class _Composer:
         return []
 
     def _list(self, pick: Pick) -> Group:
-        """The item with the line that opens its list; the whole list where that line, or the heading, says that this
-        is what was asked for. Steps are not taken apart."""
+        """The item with the line that opens its list; the whole list where it is short, or that line, or the heading,
+        says that this is what was asked for. Steps are not taken apart."""
         units = _run(self.passages[pick.passage], pick.unit)
         before = units[0] - 1
         opened = before >= 0 and self._raw(pick.passage, before).rstrip().endswith(":")
-        whole = self._announces(pick.passage, before if opened else None) or self._numbered(pick, units)
+        asked_for = self._announces(pick.passage, before if opened else None)
+        whole = asked_for or self._numbered(pick, units) or self._is_short(pick.passage, units)
         chosen = units[:MOST_LISTED] if whole else [pick.unit]
         if not (opened or whole or pick is self.best):
             return []
         return self._said(pick.passage, [*([before] if opened else []), *chosen])
+
+    def _is_short(self, passage: int, units: Sequence[int]) -> bool:
+        words = sum(len(self._raw(passage, unit).split()) for unit in units)
+        return len(units) <= MOST_WHOLE and words <= WORDS_WHOLE
 
     def _announces(self, passage: int, unit: int | None) -> bool:
         """Whether this line, or the heading where there is none, has the words of the question."""
@@ -345,6 +393,65 @@ class _Composer:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
         return [*group, (f"{fence}\n{code}\n{fence}", tuple((pick.passage, unit) for unit in units))]
 
+    # Going on: a paragraph is understood as it was written, not as sentences taken out of it
+
+    def _behind(self) -> list[Group]:
+        """The short lists and tables right behind quoted paragraphs, where any of them comes near."""
+        return [
+            self._said(where, units)
+            for passage, unit in sorted(self.used)
+            if self.passages[passage].units[unit].kind == "sentence"
+            for where, units in [self._following(passage, unit)]
+            if len(units) <= MOST_WHOLE and any(self._comes_near(where, one) for one in units)
+        ]
+
+    def _following(self, passage: int, unit: int) -> tuple[int, list[int]]:
+        """The items or rows behind a sentence, which may stand in the next passage."""
+        p = self.passages[passage]
+        if unit + 1 < len(p.units):
+            return passage, _announced(p, unit)
+        behind = (i for i, o in enumerate(self.passages) if o.document == p.document and 0 <= o.start - p.end <= APART)
+        where = next(behind, passage)
+        return where, _announced(self.passages[where], -1) if where != passage else []
+
+    def _gone_on(self, groups: Sequence[Group]) -> list[Group]:
+        """The sentences beside the best one, first those behind it, until the answer is not short any more."""
+        said = sum(len(text.split()) for group in groups for text, _ in group)
+        more, passage = [], self.best.passage
+        first = last = self.best.unit
+        while said < SHORT:
+            if self._continues(passage, last) and self._comes_near(passage, last + 1):
+                last = unit = last + 1
+            elif first and self._continues(passage, first - 1) and self._comes_near(passage, first - 1):
+                first = unit = first - 1
+            else:
+                break
+            more.append(self._said(passage, [unit]))
+            said += len(self._raw(passage, unit).split())
+        return more
+
+    def _between(self) -> list[Group]:
+        """What was left out between two quoted sentences of a paragraph, if it is little."""
+        left = [
+            (passage, unit)
+            for (passage, one), (other, two) in pairwise(sorted(self.used))
+            if passage == other and one + 1 < two <= one + 1 + GAP
+            if all(self._continues(passage, unit) for unit in range(one, two))
+            for unit in range(one + 1, two)
+        ]
+        return [self._said(passage, [unit]) for passage, unit in left]
+
+    def _continues(self, passage: int, unit: int) -> bool:
+        """Whether the next unit is the next sentence of the same paragraph."""
+        p = self.passages[passage]
+        if unit + 1 >= len(p.units) or not p.units[unit].kind == p.units[unit + 1].kind == "sentence":
+            return False
+        return "\n\n" not in p.text[p.units[unit].end - p.start : p.units[unit + 1].start - p.start]
+
+    def _comes_near(self, passage: int, unit: int) -> bool:
+        evidence = self.request.evidence
+        return bool(evidence) and Pick(passage, unit, evidence[passage][unit]).odds >= self.best.odds - BESIDE
+
     # Saying
 
     def _in_order(self, groups: Sequence[Group]) -> list[Group]:
@@ -361,8 +468,7 @@ class _Composer:
     def _begins(self, passage: int, unit: int) -> bool:
         """Whether it is a sentence with all of the question's words at its beginning: a definition, as a rule."""
         asked = content_terms(self.request.question)
-        first = set(terms(self._raw(passage, unit))[: len(asked) + BEGINNING - 1])
-        return self.passages[passage].units[unit].kind == "sentence" and first.issuperset(asked)
+        return self.passages[passage].units[unit].kind == "sentence" and begins_with(self._raw(passage, unit), asked)
 
     def _section(self, group: Group) -> tuple[str, str]:
         p = self.passages[group[0][1][0][0]]

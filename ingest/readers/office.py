@@ -143,7 +143,7 @@ _CONTAINER, _LOCKS = "META-INF/container.xml", "META-INF/encryption.xml"
 def read_book(data: bytes, name: str) -> Reading:
     from lxml import etree
 
-    _check_size(data, name, (".xhtml", ".html", ".htm", ".xml", ".opf"), "EPUB")
+    check_size(data, name, (".xhtml", ".html", ".htm", ".xml", ".opf"), "EPUB")
     draft, parser = Draft(), etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if "META-INF/encryption.xml" in archive.namelist() and b"EncryptedData" in archive.read(
@@ -173,7 +173,7 @@ def read_book(data: bytes, name: str) -> Reading:
 def read_slides(data: bytes, name: str) -> Reading:
     if data.startswith(_OLE):
         raise ReadError(f"{name} is encrypted, or an old .ppt. Save it again as .pptx without a password.")
-    _check_size(data, name, (".xml", ".rels"), "PowerPoint file")
+    check_size(data, name, (".xml", ".rels"), "PowerPoint file")
     from pptx import Presentation
 
     draft = Draft()
@@ -200,7 +200,7 @@ def _shape(draft: Draft, shape: Any) -> None:
             draft.add("item" if len(lines) > 1 else "paragraph", f"- {line}" if len(lines) > 1 else line, level=level)
 
 
-def _check_size(data: bytes, name: str, suffixes: tuple[str, ...], kind: str) -> None:
+def check_size(data: bytes, name: str, suffixes: tuple[str, ...], kind: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist() if entry.filename.endswith(suffixes))

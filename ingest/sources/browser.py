@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
+from ingest.sources.pages import Page, as_utf8
 from ingest.sources.web import FetchError, Web
 
 SECONDS = 30.0
+PATIENCE = 10.0  # seconds in which words may come when all is loaded
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _NOWHERE = "http://127.0.0.1:9"  # the proxy of whatever the browser would ask for by itself: nothing listens there
 _OPTIONS = ("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync", "--disable-gpu")
 
 
 class Browser:
-    """Started with the first page that needs it. Use it as a context manager."""
+    """Started with the first page that needs it. Use it as a context manager.
+
+    It has a thread to itself: playwright refuses to run where another one, or any event loop, runs already.
+    """
 
     def __init__(self, web: Web) -> None:
         self._web = web
+        self._thread = ThreadPoolExecutor(1, "browser")
         self._started: tuple[Any, Any] | None = None
 
     def __enter__(self) -> Self:
@@ -25,12 +33,19 @@ class Browser:
 
     def __exit__(self, *raised: object) -> None:
         if self._started:
-            playwright, browser = self._started
-            browser.close()
-            playwright.stop()
+            self._thread.submit(self._stop, *self._started).result()
+        self._thread.shutdown()
 
     def render(self, address: str) -> bytes:
         """The page's HTML when its scripts have run and it asks for nothing more."""
+        return self._thread.submit(self._render, address).result()
+
+    @staticmethod
+    def _stop(playwright: Any, browser: Any) -> None:
+        browser.close()
+        playwright.stop()
+
+    def _render(self, address: str) -> bytes:
         from playwright.sync_api import Error
 
         context = self._browser().new_context(service_workers="block", accept_downloads=False)
@@ -39,7 +54,7 @@ class Browser:
             context.route_web_socket("**/*", lambda socket: socket.close())
             page = context.new_page()
             page.goto(address, wait_until="networkidle", timeout=SECONDS * 1000)
-            return str(page.content()).encode("utf-8", "replace")
+            return _filled(page)
         except Error as error:
             what = " ".join(str(error).split())[:120]
             raise FetchError(f"{address} cannot be rendered ({what}): save it from a browser, ingest that") from error
@@ -78,6 +93,16 @@ class Browser:
                 raise FetchError("--browser finds no Chromium: playwright install chromium") from error
             self._started = playwright, browser
         return self._started[1]
+
+
+def _filled(page: Any) -> bytes:
+    """A page that asks for nothing more may still be busy with what it got: it has some time to show words."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        data = as_utf8(str(page.content()).encode("utf-8", "replace"), "utf-8")
+        if not Page(page.url, data).is_shell or time.monotonic() > until:
+            return data
+        page.wait_for_timeout(250)
 
 
 def _is_root() -> bool:

@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
 import assistant
 from assistant import Answer, Assistant, FootnoteError
+from assistant.answer import PASSAGES
 from assistant.prompts import NOT_OUTRIGHT
 from assistant.records import Cite, Passages, Proved, Request, Stop, Text, Written
 from ingest.errors import WriterError
@@ -376,3 +377,18 @@ def test_all_that_a_caller_meets_can_be_imported_from_the_package() -> None:
         assert getattr(assistant, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         assistant.nothing  # noqa: B018
+
+
+def test_each_side_of_a_comparison_is_looked_for_by_itself(corpus_library: Path) -> None:
+    with Assistant(corpus_library) as guide:
+        request, _ = guide.prepare("Should I use bagging or dropout?")
+    assert [part.question for part in request.parts] == ["use bagging", "dropout"]
+    assert len(request.passages) == PASSAGES
+    for part in request.parts:
+        assert [len(row) for row in part.evidence] == [len(p.units) for p in request.passages]
+        assert max(map(max, part.evidence)) > 0
+
+
+def test_a_question_of_one_part_is_left_as_it_is(corpus_library: Path) -> None:
+    with Assistant(corpus_library) as guide:
+        assert guide.prepare("Why does dropout help?")[0].parts == ()

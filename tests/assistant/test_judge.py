@@ -106,6 +106,13 @@ def test_between_an_answer_and_nothing_the_nearest_is_shown_as_such(guide: Assis
     assert Answer.from_json(answer.to_json()) == answer
 
 
+@pytest.mark.parametrize(("question", "status"), [("what is dropout", "answered"), ("who invented dropout", "nearest")])
+def test_what_a_section_of_its_own_defines_is_answered_whatever_the_likelihood_says(
+    guide: Assistant, never_sure: None, question: str, status: str
+) -> None:
+    assert guide.ask(question).status == status
+
+
 def test_what_is_not_in_the_guides_is_no_nearest_either(guide: Assistant, never_sure: None) -> None:
     assert guide.ask("What is the best recipe for a sourdough bread?").status == "not_in_guides"
 

@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 
 from assistant import Assistant
 from assistant.records import Passage
-from assistant.retrieve import WEIGHTS, Query, Reranker, fused, leaning, lexical, rarity, understand
+from assistant.retrieve import WEIGHTS, Query, Reranker, fused, lexical, rarity
 from ingest.errors import FootnoteError, LibraryError
 from ingest.library import Library, Words
 from ingest.sync import sync
 from tests.assistant.pairs import RELATED, UNRELATED
-
-QLORA = "How do I load Llama in 4 bit for QLoRA?"
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTICLES = (
@@ -26,59 +24,6 @@ ARTICLES = (
     "nested-circles",
     "which-one-to-learn",
 )
-
-
-def test_a_question_without_history_stays_as_it_is() -> None:
-    assert understand("Which dtype does it use?", []).text == "Which dtype does it use?"
-
-
-def test_a_question_that_points_back_gets_the_question_it_points_to_in_front() -> None:
-    assert understand("Which compute dtype does it use?", [QLORA]).text == f"{QLORA} Which compute dtype does it use?"
-
-
-def test_a_chain_of_follow_ups_keeps_what_it_is_about_and_the_last_step() -> None:
-    understood = understand("and the optimizer?", ["What is overfitting?", QLORA, "Which compute dtype does it use?"])
-    assert understood.text == f"{QLORA} Which compute dtype does it use? and the optimizer?"
-    assert "overfitting" not in understood.text
-
-
-def test_however_long_the_chain_the_question_is_not_drowned_in_it() -> None:
-    understood = understand("and then?", [QLORA, *(f"and step {i}?" for i in range(50))])
-    assert understood.text == f"{QLORA} and step 47? and step 48? and step 49? and then?"
-
-
-def test_a_new_subject_is_not_mixed_with_the_old_one() -> None:
-    question = "Which salaries do data scientists earn in the United States?"
-    assert understand(question, [QLORA]).text == question
-
-
-@pytest.mark.parametrize(
-    "question",
-    ["and why?", "How much does it cost?", "What about those with a GPU?", "which one is faster", "In India?", "Why?"],
-)
-def test_words_that_point_back_lean(question: str) -> None:
-    assert leaning(question) == "leans"
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "How long does it take to learn deep learning?",
-        "Is it possible to train random forests without feature scaling?",
-        "Which salaries do data scientists earn in the United States?",
-    ],
-)
-def test_an_idle_it_is_not_a_pointer(question: str) -> None:
-    assert leaning(question) == "stands"
-
-
-@pytest.mark.parametrize(
-    "question",
-    ["What is overfitting?", "Which compute dtype?", "What about Claude?", "What is PCA and how does it work?"],
-)
-def test_what_may_stand_alone_or_lean_is_looked_for_both_ways(question: str) -> None:
-    assert leaning(question) == "may lean"
-    assert {reading.topic for reading in understand(question, [QLORA]).readings} == {QLORA, ""}
 
 
 def test_a_rare_word_weighs_more_than_a_common_one() -> None:

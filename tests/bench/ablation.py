@@ -17,8 +17,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+from assistant.asked import Understood
 from assistant.evaluation.questions import Question, read
-from assistant.retrieve import Retriever, Understood
+from assistant.retrieve import Retriever
 from ingest.library import Library
 from ingest.sync import sync
 from tests.bench.retrieval import BUDGETS, ROOT, within

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.retrieve import Retriever, Understood, understand
+from assistant.asked import Understood, understand
+from assistant.retrieve import Retriever
 from ingest.library import Library
 from ingest.sync import sync
 

@@ -12,9 +12,10 @@ from random import Random
 
 import numpy as np
 
+from assistant.asked import Understood, understand
 from assistant.judge import unit_features, unit_text, weigh
 from assistant.records import Passage
-from assistant.retrieve import Found, Query, Understood, open_embedder, rarity, understand
+from assistant.retrieve import Found, Query, open_embedder, rarity
 from ingest.chunks import Unit
 from ingest.words import content_terms, terms
 from tests.bench.judge_sets import Scored

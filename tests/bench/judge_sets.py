@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assistant.asked import Understood, understand
 from assistant.evaluation.fit import ASKED
 from assistant.evaluation.questions import DOCUMENTS, QUESTIONS, Question, convert, place, read
 from assistant.records import Passage
-from assistant.retrieve import Reranker, Retriever, Understood, as_passage, chance, understand
+from assistant.retrieve import Reranker, Retriever, as_passage, chance
 from finetune.reranker import held_out
 from ingest.chunks import Chunk, beside
 from ingest.library import Library

@@ -187,6 +187,7 @@ def test_back_and_forward_lead_through_conversations_and_a_reload_stays_where_it
     page.wait_for_function(f"document.title === {EGGS!r}")
     first = page.url
     page.get_by_role("button", name="New conversation").click()
+    page.locator("article").first.wait_for(state="detached")
     page.locator(".footnote-title").wait_for()
     ask(page, "What is the secret of ripe honey?").locator(".note").nth(1).click()
     second = page.url
@@ -208,6 +209,7 @@ def test_on_a_telephone_the_sidebar_closes_after_a_choice(visit: Visit) -> None:
     ask(page, EGGS)
     page.get_by_test_id("stExpandSidebarButton").click()
     page.get_by_role("button", name="New conversation").click()
+    page.locator("article").first.wait_for(state="detached")
     page.locator(".footnote-title").wait_for()
     sidebar = "document.querySelector('[data-testid=stSidebar]')"
     page.wait_for_function(f"{sidebar}.getBoundingClientRect().right <= 0 || {sidebar}.ariaExpanded === 'false'")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from assistant.footnotes import Draft
-from assistant.records import Passage, Request, Sentence, Stop
+from assistant.records import Part, Passage, Request, Sentence, Stop
 from assistant.writers.quotes import Quotes, row_in_words, untold
 from ingest.chunks import Unit, UnitKind
 from tests.assistant.conftest import passage
@@ -61,10 +61,68 @@ def test_a_list_is_given_whole_with_the_line_that_opens_it() -> None:
     assert [s.text for s in said] == ["There are three kinds of model:", "- trees", "- nets", "- lines"]
 
 
-def test_one_item_is_enough_where_no_list_is_asked_for_with_the_line_that_opens_it() -> None:
+OTHERS = tuple(f"- kind {n} of model, of which nothing was asked" for n in range(10))
+
+
+def test_one_item_of_a_long_list_is_enough_where_no_list_is_asked_for_with_the_line_that_opens_it() -> None:
+    listed = lines("a.md", "item", "- nets stack layers", *OTHERS, lead="There are many:")
+    said = written(Request("tell me of nets", (listed,), evidence=((0.01, 0.9, *[0.01] * len(OTHERS)),)))
+    assert [s.text for s in said] == ["There are many:", "- nets stack layers"]
+
+
+def test_a_short_list_is_one_thing_and_given_whole() -> None:
     listed = lines("a.md", "item", "- trees split data", "- nets stack layers", lead="There are two:")
     said = written(Request("tell me of nets", (listed,), evidence=((0.01, 0.01, 0.9),)))
-    assert [s.text for s in said] == ["There are two:", "- nets stack layers"]
+    assert [s.text for s in said] == ["There are two:", "- trees split data", "- nets stack layers"]
+
+
+def test_what_little_was_left_out_between_two_quoted_sentences_is_quoted_with_them() -> None:
+    why = passage("a.md", "Why", "Dropout helps nets.", "Paris is big.", "Rome is old.", "Dropout thins nets.")
+    said = written(Request("why dropout", (why,), evidence=((0.9, 0.01, 0.01, 0.85),)))
+    assert [s.text for s in said] == [
+        "Dropout helps nets.",
+        "Paris is big.",
+        "Rome is old.",
+        "Dropout thins nets.",
+    ]
+
+
+def test_nothing_is_filled_in_across_paragraphs() -> None:
+    why = passage("a.md", "Why", "Dropout helps nets.", "Paris is large.", "Dropout thins big nets.")
+    apart = replace(why, text=why.text.replace(" Paris", "\n\nParis"), units=_moved(why.units, 1))
+    said = written(Request("why dropout", (apart,), evidence=((0.9, 0.01, 0.85),)))
+    assert [s.text for s in said] == ["Dropout helps nets.", "Dropout thins big nets."]
+
+
+def _moved(units: tuple[Unit, ...], by: int) -> tuple[Unit, ...]:
+    """All but the first, so many characters further on."""
+    return (units[0], *(replace(unit, start=unit.start + by, end=unit.end + by) for unit in units[1:]))
+
+
+def test_a_short_answer_goes_on_with_what_stands_beside_its_best_sentence() -> None:
+    why = passage(
+        "a.md", "Why", "Nets learn by heart.", "Dropout helps nets.", "Each unit learns alone.", "Rome is old."
+    )
+    said = written(Request("why dropout", (why,), evidence=((0.6, 0.9, 0.6, 0.001),)))
+    assert [s.text for s in said] == ["Nets learn by heart.", "Dropout helps nets.", "Each unit learns alone."]
+
+
+def test_a_short_table_behind_the_best_paragraph_is_quoted_whole() -> None:
+    header = "| Way | Gain |"
+    lead = "Less freedom keeps nets from learning by heart."
+    table = lines("a.md", "row", header, "| drop units | much |", "| stop early | some |", header=header, lead=lead)
+    said = written(Request("what helps", (table,), evidence=((0.9, 0.01, 0.5, 0.01),)))
+    assert [s.text for s in said] == [lead, "- drop units — Gain: much", "- stop early — Gain: some"]
+    said = written(Request("what helps", (table,), evidence=((0.9, 0.01, 0.3, 0.01),)))
+    assert [s.text for s in said] == [lead]
+
+
+def test_a_sentence_that_comes_near_leads_before_a_row() -> None:
+    header = "| Way | Gain |"
+    table = lines("a.md", "row", header, "| drop units | much, and it is cheap |", header=header)
+    told = passage("b.md", "Why", "Dropping units makes each of them learn alone.")
+    said = written(Request("what does dropping do", (table, told), evidence=((0.01, 0.8), (0.7,))))
+    assert said[0].text == "Dropping units makes each of them learn alone."
 
 
 def test_code_is_given_whole_with_its_indentation_and_one_footnote() -> None:
@@ -158,7 +216,7 @@ def test_markup_is_left_out_of_the_words_but_not_out_of_the_quote() -> None:
 def test_an_item_of_several_sentences_has_its_footnote_behind_each() -> None:
     listed = lines("a.md", "item", "- Trees split data. They overfit easily.", "- nets", lead="There are two:")
     said = written(Request("tell me of trees", (listed,), evidence=((0.01, 0.9, 0.01),)))
-    assert [s.text for s in said] == ["There are two:", "- Trees split data.", "They overfit easily."]
+    assert [s.text for s in said] == ["There are two:", "- Trees split data.", "They overfit easily.", "- nets"]
     assert all(s.supported for s in said)
 
 
@@ -237,3 +295,42 @@ def test_a_number_in_the_first_column_is_named_and_the_row_still_a_quote() -> No
     assert (said.text, said.supported) == ("- Degree 12 — Error: 0.02", True)
     assert row_in_words("| 12 | 0.02 |", "| Degree | Error |") == "Degree 12 — Error: 0.02"
     assert row_in_words("| 4. Impute | gaps |", "| Step | For |") == "Impute — For: gaps"
+
+
+def beside(
+    question: str, *passages: Passage, own: tuple[tuple[float, ...], ...], **parts: tuple[tuple[float, ...], ...]
+) -> Request:
+    """A question with what was found for each of its parts."""
+    return Request(question, passages, evidence=own, parts=tuple(Part(name, found) for name, found in parts.items()))
+
+
+def test_each_half_of_a_question_is_answered() -> None:
+    what = passage("a.md", "What", "Boosting adds trees one by one.", "Paris is large and old.")
+    cost = passage("b.md", "Cost", "Every further tree costs a pass over all rows.")
+    own, half = ((0.9, 0.01), (0.01,)), ((0.1, 0.01), (0.8,))
+    said = written(beside("what is boosting and what is its price", what, cost, own=own, price=half))
+    assert [s.text for s in said] == [
+        "Boosting adds trees one by one.",
+        "Every further tree costs a pass over all rows.",
+    ]
+
+
+def test_of_two_things_compared_the_one_that_is_not_named_yet_is_told_if_it_is_worth_it() -> None:
+    one = passage("a.md", "Bagging", "Bagging averages many deep trees.")
+    other = passage("b.md", "Boosting", "Boosting adds shallow trees in turn.")
+    own, sides = ((0.9,), (0.01,)), {"bagging": ((0.9,), (0.01,)), "boosting": ((0.01,), (0.7,))}
+    both = written(beside("bagging or boosting", one, other, own=own, **sides))
+    assert [s.text for s in both] == ["Bagging averages many deep trees.", "Boosting adds shallow trees in turn."]
+    sides["boosting"] = ((0.01,), (0.1,))
+    assert len(written(beside("bagging or boosting", one, other, own=own, **sides))) == 1
+
+
+def test_a_table_with_a_column_for_each_of_two_things_is_their_comparison() -> None:
+    header = "| | Bagging | Boosting |"
+    rows = ("| Trees | deep, many | shallow, in turn |", "| Errors | averaged away | corrected one by one |")
+    table = lines("a.md", "row", header, *rows, header=header)
+    told = passage("b.md", "Ways", "Both of bagging and boosting join many trees into one model.")
+    found = ((0.9,), (0.01, 0.2, 0.2))
+    said = written(beside("bagging vs boosting", told, table, own=found, bagging=found, boosting=found))
+    assert [s.text.split(" — ")[0] for s in said[1:]] == ["- Trees", "- Errors"]
+    assert all(s.supported for s in said)
