@@ -180,8 +180,8 @@ class Assistant:
         return found, weigh(found, unit_features(found, embedder.embed))
 
     def _with_parts(self, request: Request, understood: Understood, documents: Sequence[str]) -> Request:
-        """What a question asks besides is looked for by itself too."""
-        looked = [(part.text, *self._weighed(part, OF_A_PART, documents)) for part in besides(understood)]
+        """What a question asks besides is looked for by itself too; without the reranker, which finds nothing more."""
+        looked = [(part.text, *self._weighed(part, OF_A_PART, documents, self._plain)) for part in besides(understood)]
         request = with_parts(request, [(text, found.passages, evidence) for text, found, evidence in looked])
         return replace(request, passages=self._placed(request.passages))
 

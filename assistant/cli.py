@@ -157,6 +157,7 @@ def _ingesting(add: Add, library: Parser) -> None:
         "--chroma", metavar="URL", help="a Chroma server for the vectors; an empty one goes back to the folder"
     )
     p.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for another ingest")
+    p.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS", help="read and embed on a Ray cluster")
     p.fill = _largest
     p.add_argument("--json", action="store_true", help="the report as one JSON document")
     sources.add_options(p)
@@ -291,6 +292,7 @@ def ingest(args: Namespace) -> int:
         keep_missing=args.keep_missing,
         wait_seconds=args.wait,
         max_bytes=args.max_mb * 2**20,
+        ray=args.ray,
     )
     if not args.json:
         _print_report(report, args)

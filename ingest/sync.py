@@ -17,11 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.chunks import Chunk, chunk
+from ingest.chunks import Chunk
 from ingest.documents import BY_NAME, MAX_BYTES, READERS, SUFFIXES, Document, Found, Reader
 from ingest.errors import FootnoteError, ReadError
+from ingest.hands import Cluster, Hands, Here, Job, blaming
 from ingest.library import Failure, Library, Stored, create
-from ingest.readers import one_line
 from ingest.sources import Source, is_fetched, source_of
 from ingest.sources.fetch import Fetching
 from ingest.sources.folders import (
@@ -152,8 +152,8 @@ EMBED_BETWEEN = 32  # texts after which it is told how far it is, and may be sto
 class Embedding:
     """The embedder is loaded when something has to be embedded: a run that changes nothing needs none."""
 
-    def __init__(self, library: Library, writing: Writing, model: Embedder | str | None) -> None:
-        self._library, self._writing = library, writing
+    def __init__(self, library: Library, writing: Writing, model: Embedder | str | None, hands: Hands) -> None:
+        self._library, self._writing, self._hands = library, writing, hands
         self.name = model or library.meta("embedder_name") if isinstance(model, str | None) else ""
         self._asked_for = model is not None
         self._embedder = None if isinstance(model, str | None) else model
@@ -184,11 +184,12 @@ class Embedding:
         texts = {c.key: c.searchable for c in chunks}
         missing = sorted(self._writing.missing_vectors(embedder.fingerprint, texts))
         missing.sort(key=lambda key: len(texts[key]))
-        for at in range(0, len(missing), EMBED_BETWEEN):
-            tell(at, len(missing))
-            keys = missing[at : at + EMBED_BETWEEN]
+        groups = [missing[at : at + EMBED_BETWEEN] for at in range(0, len(missing), EMBED_BETWEEN)]
+        found = self._hands.embed([[texts[key] for key in keys] for keys in groups], self.embedder)
+        for done, keys in enumerate(groups):
+            tell(done * EMBED_BETWEEN, len(missing))
             with blaming(chunks[0].document):
-                vectors = embedder.embed([texts[k] for k in keys])
+                vectors = next(found)
             self._writing.keep_vectors(embedder.fingerprint, keys, vectors)
             self.embedded += len(keys)
 
@@ -198,18 +199,6 @@ class Embedding:
         for at in range(0, len(ids), EMBED_AT_ONCE):
             tell(at, len(ids))
             self.embed(list(self._library.chunks(ids[at : at + EMBED_AT_ONCE]).values()), lambda done, total: None)
-
-
-@contextlib.contextmanager
-def blaming(name: str) -> Iterator[None]:
-    """Whatever goes wrong with one document is said of its file and costs no other; what we raise has its words."""
-    try:
-        yield
-    except FootnoteError:
-        raise
-    except Exception as error:
-        what = one_line(f"{type(error).__name__}: {error}")[:200]
-        raise ReadError(f"{name} cannot be taken in ({what}). Take it out of the folder, or report it.") from error
 
 
 # Documents are taken out of the library by hand; `ingest` leaves them out until their file is given by name.
@@ -259,10 +248,14 @@ def sync(
     keep_missing: bool = False,
     wait_seconds: float = 0.0,
     max_bytes: int = MAX_BYTES,
+    ray: str | None = None,
     progress: Tell = lambda progress: None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Bring the library at `place` to the state of these folders, files and addresses: all that can be read."""
+    """Bring the library at `place` to the state of these folders, files and addresses: all that can be read.
+
+    `ray` is a cluster's address, or `local`: files are read and embedded there.
+    """
     sources, local = _told_apart(paths)
     scopes(local, [])  # what is wrong with them is said before a library is made for nothing
     create(Path(place))
@@ -282,10 +275,17 @@ def sync(
             writing.move_index(chroma)
         fetching = Fetching(writing, max_bytes, lambda *said: tell(Progress(*said)))
         fetched = [fetching.fetch(source) for source in sources]
-        run = _Run(library, writing, [*local, *fetched], embedder, tell)
-        run.report.failed += fetching.failed
-        run.report.notes += fetching.notes
-        return run.go(reader, keep_missing)
+        with _hands(ray, reader, embedder or library.meta("embedder_name"), max_bytes) as hands:
+            run = _Run(library, writing, [*local, *fetched], embedder, hands, tell)
+            run.report.failed += fetching.failed
+            run.report.notes += fetching.notes
+            return run.go(keep_missing)
+
+
+def _hands(
+    ray: str | None, reader: Reader, model: Embedder | str, max_bytes: int
+) -> contextlib.AbstractContextManager[Hands]:
+    return Cluster(ray, model, max_bytes) if ray else contextlib.nullcontext(Here(reader))
 
 
 def _told_apart(paths: Sequence[str | Path | Source]) -> tuple[list[Source], list[str | Path]]:
@@ -310,12 +310,14 @@ class _Run:
         writing: Writing,
         paths: Sequence[str | Path],
         model: Embedder | str | None,
+        hands: Hands,
         progress: Tell,
     ) -> None:
         self.library, self.writing, self.paths, self.progress = library, writing, paths, progress
         self.scopes = scopes(paths, library.roots(), library.place)
         self.looked = Looked()
-        self.embedding = Embedding(library, writing, model)
+        self.hands = hands
+        self.embedding = Embedding(library, writing, model, hands)
         self.report = Report()
         self.started = time.time()
         documents = library.documents()
@@ -327,7 +329,7 @@ class _Run:
         self.touched: list[Touched] = []
         self.files = self.read = 0
 
-    def go(self, reader: Reader, keep_missing: bool) -> Report:
+    def go(self, keep_missing: bool) -> Report:
         found = self._found()
         here = {f.path for f in found}
         self.owners = Owners(self.scopes, self.looked, here)
@@ -343,7 +345,7 @@ class _Run:
                 self.gone.setdefault(d.sha256, []).append(d)
         fresh = [f for f in found if not self._is_unchanged(f)]
         self.report.unchanged = len(found) - len(fresh)
-        for batch in _batches(self._made(fresh, reader)):
+        for batch in _batches(self._made(fresh)):
             self._take_in(batch)
         if self.embedding.is_another:
             self.embedding.embed_again(self._telling("embedding again"))
@@ -384,35 +386,36 @@ class _Run:
 
     # Reading
 
-    def _made(self, fresh: Sequence[Found], reader: Reader) -> Iterator[Made]:
+    def _made(self, fresh: Sequence[Found]) -> Iterator[Made]:
         """The files that have to be read, as documents and chunks. One that cannot be is a failure."""
         self.files = len(fresh)
+        jobs = self._jobs(fresh)
+        results = self.hands.cut(jobs, self.embedding.embedder)
+        for done, (found, job) in enumerate(zip(fresh, jobs, strict=True)):
+            self.progress(Progress(done, self.files, found.file))
+            self.read = done + 1
+            result = next(results)
+            if isinstance(result, ReadError):
+                self._fail(found, result)
+            elif job.known == result[0].sha256:
+                self.touched.append(Touched(self.known[found.path].id, self._dated(found)))
+                self.report.unchanged += 1
+            else:
+                yield found, *result
+
+    def _jobs(self, fresh: Sequence[Found]) -> list[Job]:
+        """The files by the names that their documents will have, each by another."""
         rerooted = {f.path for f in fresh if f.path in self.known and self.known[f.path].root != f.root}
         leaving = {_path(d) for d in self._leaving()} | rerooted
         names = _Names(d.path for path, d in self.known.items() if path not in leaving)
-        for done, found in enumerate(fresh):
-            self.progress(Progress(done, self.files, found.file))
-            self.read = done + 1
+        jobs = []
+        for found in fresh:
             known = self.known.get(found.path)
             name = known.path if known and found.path not in rerooted else names.free(found)
             names.taken.add(name)
-            try:
-                if made := self._read(found, name, known, reader):
-                    yield made
-            except ReadError as error:
-                self._fail(found, error)
-
-    def _read(self, found: Found, name: str, known: Stored | None, reader: Reader) -> Made | None:
-        """Nothing where it is in the library as it is."""
-        with blaming(name):
-            document = reader.read(found.path, name)
-        if known and (known.sha256, known.path, known.made_by) == (document.sha256, document.path, made_by()):
-            self.touched.append(Touched(known.id, self._dated(found)))
-            self.report.unchanged += 1
-            return None
-        count_tokens = self.embedding.embedder().token_counts
-        with blaming(name):
-            return found, document, chunk(document, count_tokens)
+            same = known is not None and (known.path, known.made_by) == (name, made_by())
+            jobs.append(Job(found.path, name, known.sha256 if known and same else ""))
+        return jobs
 
     def _fail(self, found: Found, error: ReadError) -> None:
         """The file's old version stays."""

@@ -41,7 +41,7 @@ def page() -> None:
         count = len(library.paths())
     except LibraryError as error:
         side.panel()
-        first_page(visit.plain(str(error)))
+        first_page(view.plain(str(error)))
         return
     if not count:
         side.panel()
@@ -102,7 +102,7 @@ def ask(question: str, turns: list[Turn], place: int | None = None, alone: bool 
         assistant, store, sources = visit.chosen(), visit.conversations(), visit.sources()
         log = own(visit.place(), LOG) if st.session_state.get("log") else None
     except FootnoteError as error:
-        return visit.plain(str(error))
+        return view.plain(str(error))
     place = place if place is not None else (turns[-1].place + 1 if turns else 0)
     name = st.session_state.get("conversation") or store.begin(visit.owner(), question)
     if st.session_state.get("conversation") != name:
@@ -395,7 +395,7 @@ def _keep(turn: Turn, turns: list[Turn]) -> None:
     try:
         file = keep(visit.place(), question(turn, history, picked, words.split(",")))
     except FootnoteError as error:
-        st.error(visit.label(visit.plain(str(error))))
+        st.error(visit.label(view.plain(str(error))))
     else:
         st.success(visit.label(f"Kept in {file}, for the next evaluation."))
 

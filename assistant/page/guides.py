@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import streamlit as st
 
@@ -405,10 +406,7 @@ def _sought(documents: Sequence[Stored]) -> list[Stored]:
 
 def _left_out(documents: Sequence[Stored]) -> set[str]:
     """The guides that are not ticked, those that are not in sight just now among them."""
-    known: set[str] = st.session_state.get("left_out", set())
-    ticked = {d.path: st.session_state.get(f"tick-{d.id}", d.path not in known) for d in documents}
-    st.session_state.left_out = {path for path, is_ticked in ticked.items() if not is_ticked}
-    return set(st.session_state.left_out)
+    return {document.path for document in documents} & set(st.session_state.get("left_out", ()))
 
 
 def _heading(documents: Sequence[Stored], left_out: set[str]) -> None:
@@ -417,16 +415,32 @@ def _heading(documents: Sequence[Stored], left_out: set[str]) -> None:
         asked = f"{len(documents) - len(left_out)} of {len(documents)} asked"
         st.caption(asked if left_out else f"{len(documents)} guide{'s' * (len(documents) > 1)}, all asked")
         if left_out:
-            st.button("All", key="tick-all", type="tertiary", on_click=_leave_out, args=(documents, set()))
+            st.button("All", key="tick-all", type="tertiary", on_click=_leave_out, args=(set(),))
         elif len(documents) > 1:
-            st.button("None", key="tick-none", type="tertiary", on_click=_leave_out, args=(documents, paths))
+            st.button("None", key="tick-none", type="tertiary", on_click=_leave_out, args=(paths,))
 
 
-def _leave_out(documents: Sequence[Stored], paths: set[str]) -> None:
+def _leave_out(paths: set[str]) -> None:
     """Asks all guides but these from now on."""
-    st.session_state.left_out = paths
-    for document in documents:
-        st.session_state[f"tick-{document.id}"] = document.path not in paths
+    st.session_state.update(left_out=set(paths), ticks={}, ticked=st.session_state.get("ticked", 0) + 1)
+
+
+def _tick(row: Any, document: Stored, title: str, left_out: set[str]) -> None:
+    """A box that only a click changes. What is ticked is kept apart from it: on the way from page to page Streamlit
+    lets go of boxes, and begins anew with what they were given first."""
+    key = f"tick-{document.id}-{st.session_state.get('ticked', 0)}"
+    first = st.session_state.setdefault("ticks", {})
+    if key not in st.session_state:
+        first[key] = document.path not in left_out
+    row.checkbox(
+        f"Ask {visit.label(title)}", first[key], key=key, on_change=_ticked, args=(key, document.path),
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _ticked(key: str, path: str) -> None:
+    left_out = set(st.session_state.get("left_out", ()))
+    st.session_state.left_out = left_out - {path} if st.session_state[key] else left_out | {path}
 
 
 def _row(library: Library, document: Stored, told: About, left_out: set[str]) -> None:
@@ -434,9 +448,7 @@ def _row(library: Library, document: Stored, told: About, left_out: set[str]) ->
     row = st.container(
         horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"guide-{document.id}"
     )
-    tick = f"tick-{document.id}"
-    st.session_state.setdefault(tick, document.path not in left_out)
-    row.checkbox(f"Ask {visit.label(title)}", key=tick, label_visibility="collapsed")
+    _tick(row, document, title, left_out)
     short = title if len(title) <= ROW_CHARACTERS else title[: ROW_CHARACTERS - 1].rstrip() + "…"
     said = f"{visit.label(short)}  \n:small[{visit.label(str(told))}]"
     if row.button(said, key=f"read-{document.id}", type="tertiary", width="stretch"):
@@ -457,7 +469,7 @@ def _about(library: Library, document: Stored, told: About) -> None:
     read = f" It was read {_dated(told.read)}." if told.read else ""
     repairs = [f"{n} {kind}" for kind, n in document.repairs.items()]
     for line in (
-        f"{document.path}: {told.extent}, {document.chunks} passages",
+        f"{document.path}: {told.extent}, {document.chunks} passage{'' if document.chunks == 1 else 's'}",
         (f"The file is of {dated}." if dated else "") + read,
         f"Fetched from {origin[0]} {_dated(origin[1])}." if origin else "",
         f"It has {told.state}: read the folders again to bring it in." if told.state == CHANGED else told.state,
@@ -469,8 +481,7 @@ def _about(library: Library, document: Stored, told: About) -> None:
     if buttons.button("Summarise", icon=":material/summarize:", key="summarise"):
         st.session_state.starter = f"Summarise the guide “{title}”"
         visit.go_to("ask")
-    everything = library.documents()
-    only = (everything, {other.path for other in everything} - {document.path})
+    only = (set(library.paths()) - {document.path},)
     icon = ":material/filter_alt:"
     if buttons.button("Ask only this", icon=icon, key="only-this", on_click=_leave_out, args=only):
         st.rerun()

@@ -36,7 +36,7 @@ def panel(answers: list[Answer] | None = None) -> None:
             _took(answers or [])
         except FootnoteError as error:
             none = "no library at" in str(error)
-            st.caption("There is no library yet." if none else visit.label(visit.plain(str(error))))
+            st.caption("There is no library yet." if none else visit.label(view.plain(str(error))))
         if st.button("Evaluation", type="tertiary", icon=":material/monitoring:", key="evaluation"):
             visit.go_to("evaluation")
         mount("theme", "theme", {})
@@ -160,7 +160,7 @@ def _try(wanted: Choice, before: Choice) -> None:
         visit.choose(wanted)
         return
     if why := st.session_state.get("untried", {}).get(wanted):
-        st.error(visit.label(f"It did not answer: {visit.plain(why)}"))
+        st.error(visit.label(f"It did not answer: {view.plain(why)}"))
     st.caption(visit.label(f"Until it has been tried, {LABELS[before.kind]} goes on writing."))
     if st.button("Try it and use it", icon=":material/play_circle:", key="writer-try", width="stretch"):
         with st.spinner("Asking it for a few words…"):
@@ -211,7 +211,7 @@ def guide_page() -> None:
         sheet = _sheet(found) if found else None
         origin = visit.library().origins([document]).get(document)
     except FootnoteError as error:
-        st.error(visit.label(visit.plain(str(error))))
+        st.error(visit.label(view.plain(str(error))))
         return
     if found is None:
         st.info(visit.label(f"There is no guide {document} in the library. Its list stands in the panel on the left."))

@@ -29,7 +29,7 @@ BESIDE = 300  # and at least these, over the section's edge
 # In Markdown lines run on, and there, as in what readers write themselves, marks of emphasis and code are markup.
 # All else is shown with its own lines and every character.
 _RUN_ON = (".md", ".markdown", ".mdx", ".qmd", ".ipynb")
-_INLINE = (*_RUN_ON, ".html", ".htm", ".docx", ".rst")
+_INLINE = (*_RUN_ON, ".html", ".htm", ".epub", ".docx", ".odt", ".rst", ".adoc", ".asciidoc", ".tex")
 _WORDS: tuple[tuple[float, str], ...] = ((0.8, "very likely"), (0.5, "likely"), (0.2, "possibly"))
 
 
@@ -357,7 +357,7 @@ def data(shown: Shown, sources: Sources) -> Data:
         "follows": shown.follows and shown.last and not writing and _is_longer(understood, answer.question),
         "status": answer.status,
         "head": NEAREST if answer.status == "nearest" else "",
-        "detail": neutralise(answer.detail),
+        "detail": neutralise(plain(answer.detail)),
         "writing": writing,
         "last": shown.last,
         "wait": shown.wait,
@@ -376,6 +376,14 @@ def data(shown: Shown, sources: Sources) -> Data:
 def _is_longer(understood: str, question: str) -> bool:
     """Whether words of an earlier question were added; a slip that was mended leaves their number as it was."""
     return len(understood.split()) > len(question.split())
+
+
+_ADVICE = re.compile(r"(?:[:;,] |\s*\()[^:;,(]*`(?:footnote|pip)\b[^`]*`[^.;)]*\)?")
+
+
+def plain(text: str) -> str:
+    """What went wrong, without the command that would mend it: who reads a page has buttons."""
+    return _ADVICE.sub("", text).strip()
 
 
 def in_short(answer: Answer) -> str:

@@ -178,14 +178,6 @@ def chosen() -> Assistant:
     return own_assistant
 
 
-_ADVICE = re.compile(r"(?:[:;,] |\s*\()[^:;,(]*`(?:footnote|pip)\b[^`]*`[^.;)]*\)?")
-
-
-def plain(text: str) -> str:
-    """What went wrong, without the command that would mend it: who reads a page has buttons."""
-    return _ADVICE.sub("", text).strip()
-
-
 def label(text: str) -> str:
     """Text for a button or a line of Streamlit's, which take Markdown: every character stands for itself."""
     line = " ".join(text.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import traceback
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -13,13 +14,33 @@ from typing import Annotated, Any
 from fastapi import FastAPI, File, Path, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from assistant.answer import Event
 from assistant.records import Answer, Passages, Proved, Written, as_json, one_line
 from assistant.serve.desk import NAME, Desk, Failure, begun, failure_of, log, sse, turns
 from ingest.errors import FootnoteError
+
+
+class Body(BaseModel):
+    """What comes in is text, all of it: what no reader of texts could take is refused before one has to."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def is_text(cls, value: Any) -> Any:
+        try:
+            json.dumps(value, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):x}"
+            raise ValueError(f"{half} is half of a character and stands alone: send it whole") from error
+        except RecursionError as error:
+            raise ValueError("lists in lists in lists, too deep to be read") from error
+        return value
+
+
+Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Earlier(BaseModel):
@@ -29,15 +50,17 @@ class Earlier(BaseModel):
     answer: str = ""
 
 
-class Asked(BaseModel):
-    question: str = Field(min_length=1, examples=["What is dropout?"])
+class Asked(Body):
+    question: Question = Field(examples=["What is dropout?"])
     history: list[str | Earlier] = Field([], max_length=100, description="earlier turns, oldest first")
     model: str = Field(NAME, description="one of GET /v1/models")
-    stream: bool = Field(False, description="server-sent events: passages, text, sentence, at the end answer")
+    stream: bool = Field(
+        False, strict=True, description="server-sent events: passages, text, sentence, at the end answer"
+    )
 
 
-class Searched(BaseModel):
-    question: str = Field(min_length=1, examples=["learning rate"])
+class Searched(Body):
+    question: Question = Field(examples=["learning rate"])
     k: int = Field(10, ge=1, le=100, description="how many passages at most")
     history: list[str] = Field([], max_length=100, description="earlier questions, oldest first")
     documents: list[str] = Field([], max_length=100, description="only these: documents, folders or glob patterns")
@@ -61,7 +84,7 @@ def api(desk: Desk) -> FastAPI:
     return app
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": words, "content": {"application/json": {"schema": {"type": "object"}}}}
     for status, words in {
         400: "what is asked for cannot be done, or is not understood",
@@ -76,7 +99,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def _asking(app: FastAPI, desk: Desk) -> None:
-    @app.post("/ask", responses=_ERRORS)
+    either = {"application/json": {}, "text/event-stream": {"schema": {"type": "string"}}}
+
+    @app.post("/ask", responses=ERRORS | {200: {"description": "the answer, or its events", "content": either}})
     async def ask(asked: Asked) -> Any:
         """A question, answered with footnotes. `status` says whether the guides do answer it."""
         events = await begun(desk.events(asked.question, turns(asked.history), asked.model, "api"))
@@ -85,7 +110,7 @@ def _asking(app: FastAPI, desk: Desk) -> None:
         async with contextlib.aclosing(events):
             return [as_answer(event) async for event in events if isinstance(event, Answer)][-1]
 
-    @app.post("/search", responses=_ERRORS)
+    @app.post("/search", responses=ERRORS)
     async def search(searched: Searched) -> list[dict[str, Any]]:
         """What retrieval alone finds: passages, best first."""
         s = searched
@@ -94,28 +119,28 @@ def _asking(app: FastAPI, desk: Desk) -> None:
 
 
 def _guides(app: FastAPI, desk: Desk) -> None:
-    @app.get("/guides", responses=_ERRORS)
+    @app.get("/guides", responses=ERRORS)
     async def guides() -> list[dict[str, Any]]:
         """All guides in the library."""
         return await desk.run(lambda: listed(desk))
 
-    @app.get("/guides/{document:path}", responses=_ERRORS)
+    @app.get("/guides/{document:path}", responses=ERRORS)
     async def guide(document: Document) -> dict[str, Any]:
         """A guide's text: what footnotes' `start` and `end` count in."""
         return await desk.run(lambda: _whole(desk, document))
 
-    @app.post("/guides", responses=_ERRORS)
+    @app.post("/guides", responses=ERRORS)
     async def add(file: Annotated[UploadFile, File(description="a guide; one of the same name is replaced")]) -> Any:
         """Adds a guide and reads it at once."""
         name, data = file.filename or "", await file.read()
         return await desk.run(lambda: _add(desk, name, data))
 
-    @app.delete("/guides/{document:path}", responses=_ERRORS)
+    @app.delete("/guides/{document:path}", responses=ERRORS)
     async def remove(document: Document) -> dict[str, Any]:
         """Takes a guide out of the library. An upload goes with its file; any other file stays where it is."""
         return await desk.run(lambda: _remove(desk, document))
 
-    @app.get("/status", responses=_ERRORS)
+    @app.get("/status", responses=ERRORS)
     async def status() -> dict[str, Any]:
         """How much there is, what could not be read, whether the folders are newer."""
         return await desk.run(lambda: _status(desk))
@@ -168,7 +193,6 @@ def _add(desk: Desk, name: str, data: bytes) -> dict[str, Any]:
     desk.library()
     report = take_up(desk.place, lambda progress: None, [file := keep(desk.place, name, data)])
     if failed := [failure.reason for failure in report.failed if failure.file == file.name]:
-        file.unlink(missing_ok=True)
         raise FootnoteError(failed[0])
     return {"added": report.added, "changed": report.changed, "unchanged": report.unchanged, "chunks": report.chunks}
 
@@ -205,7 +229,10 @@ def answers_with_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def known(request: Request, error: HTTPException) -> JSONResponse:
-        return as_response(Failure(error.status_code, str(error.detail)))
+        response = as_response(Failure(error.status_code, str(error.detail)))
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(sorted(_allowed(app, request)))
+        return response
 
     @app.exception_handler(FootnoteError)
     async def ours(request: Request, error: FootnoteError) -> JSONResponse:
@@ -227,12 +254,25 @@ def as_response(failure: Failure) -> JSONResponse:
     return JSONResponse(failure.body(), failure.status, failure.headers)
 
 
+def _allowed(app: FastAPI, request: Request) -> set[str]:
+    routes = [r for r in app.routes if isinstance(r, Route) and r.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in routes for method in route.methods or ()}
+
+
 def _invalid(error: RequestValidationError) -> Failure:
-    """The first thing that is wrong, in one line."""
+    """The first thing that is wrong, in one line, and where, as OpenAI writes it: `messages[0].content`."""
     first = error.errors()[0]
-    where = ".".join(str(step) for step in first["loc"] if step != "body")
-    said = one_line(f"{where}: {first['msg']}" if where else str(first["msg"]))
-    return Failure(400, said, param=where or None)
+    kind, said, steps = first["type"], str(first["msg"]).removeprefix("Value error, "), first["loc"][1:]
+    if kind == "json_invalid":
+        return Failure(400, one_line(f"the body is no JSON: {first['ctx']['error']}, at character {steps[0]}"))
+    if not steps and kind in ("missing", "model_attributes_type"):
+        return Failure(400, "a JSON object is taken here: send one, with the header Content-Type: application/json")
+    named = [step for step in steps if not _KIND.fullmatch(str(step))]
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in named).lstrip(".")
+    return Failure(400, one_line(f"{where}: {said}" if where else said), param=where or None)
+
+
+_KIND = re.compile(r"str|list\[.*\]|Earlier")  # what pydantic adds to a place where one of several kinds may stand
 
 
 # The OpenAPI page, without a script and without anything from elsewhere.

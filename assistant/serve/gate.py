@@ -7,6 +7,7 @@ that is trusted, or everybody may (`--open`).
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections import OrderedDict
@@ -16,6 +17,7 @@ from html import escape
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote, urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -23,12 +25,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from assistant.records import one_line
-from assistant.serve.desk import Counts, Failure, log
+from assistant.serve.desk import Counts, Failure, failure_of, log
 from assistant.serve.who import CAN, Rules, Visitor
+from ingest.errors import LibraryError
 
 DOORS = ("/api", "/v1", "/mcp", "/metrics")
 FREE = ("/health", "/ready")
 COOKIE = "footnote_token"
+SECONDS_TO_READ_OFF = 5
 ENTER = "/enter"
 # How the page is told who is there: in `st.user`, by these names.
 PAGE_HEADERS = {
@@ -36,6 +40,7 @@ PAGE_HEADERS = {
     "x-footnote-can": "footnote_can",
     "x-footnote-login": "footnote_login",  # whether the page has to ask for one
 }
+_PREFLIGHT = "access-control-request-method"
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 _NEEDS = (("/metrics", "", "admin"), ("/api/guides", "POST", "ingest"), ("/api/guides", "DELETE", "ingest"))
 
@@ -60,10 +65,28 @@ class Gate:
         send = self._noting(scope, send, door or "page", time.perf_counter()) if scope["type"] == "http" else send
         if path in FREE:
             await self.app(scope, receive, send)
-        elif scope["type"] == "http" and path == ENTER:
+            return
+        try:
+            await self._guarded(scope, headers, receive, send, door)
+        except LibraryError as error:  # the file of tokens cannot be read: nobody comes in
+            await _refuse(scope, receive, send, failure_of(error), door)
+        except asyncio.CancelledError:  # the server is being stopped, and this answer would have taken too long
+            if scope["type"] == "websocket":
+                raise
+            if not scope.get("footnote_begun"):
+                await _refuse(scope, receive, send, Failure(503, "the server was stopped", "server_error"), door)
+
+    async def _guarded(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, door: str) -> None:
+        if door and scope["type"] == "http" and headers.get("origin"):
+            send = self._readable(headers, send)
+        if scope["type"] == "http" and scope["path"] == ENTER:
             await self._enter(scope, receive, send)
+        elif door and scope["type"] == "http" and _PREFLIGHT in headers:
+            await self._preflight(scope, headers, receive, send, door)
         elif failure := self._refused(scope, headers, door):
-            await _refuse(scope, send, failure, door)
+            if scope["type"] == "http":
+                await _read_off(receive)
+            await _refuse(scope, receive, send, failure, door)
         else:
             await self._let_in(scope, receive, send, door)
 
@@ -73,7 +96,8 @@ class Gate:
             return failure
         visitor = self._visitor(headers, door)
         if visitor is None:
-            return Failure(401, "a token is needed here: Authorization: Bearer fn_…", code="invalid_api_key")
+            wrong = "this token opens nothing here" if _token(headers) else "a token is needed here"
+            return Failure(401, f"{wrong}: Authorization: Bearer fn_…", code="invalid_api_key")
         scope["footnote"] = visitor
         method = scope.get("method", "GET")
         for prefix, when, can in _NEEDS:
@@ -93,17 +117,52 @@ class Gate:
         host = _name(f"//{headers.get('host', '')}")
         if self.rules.local and host not in _THIS_MACHINE | self.rules.hosts:
             return Failure(421, f"{one_line(host)!r} is not this server: --base-url names it", code="wrong_host")
-        origin = headers.get("origin")
-        if origin and scope.get("method") not in ("GET", "HEAD") and "authorization" not in headers:
-            known = _THIS_MACHINE | self.rules.hosts if self.rules.local else {host} | self.rules.hosts
-            if _name(origin) not in known:
-                return Failure(403, "another site's page may not ask here", code="wrong_origin")
+        if scope.get("method") not in ("GET", "HEAD") and not (self._is_ours(headers) or self._bears(headers)):
+            return Failure(403, "another site's page may not ask here", code="wrong_origin")
         return None
+
+    def _is_ours(self, headers: Mapping[str, str]) -> bool:
+        """Whether it is no page, or one of this server, or on this machine one of this machine."""
+        ours = _THIS_MACHINE if self.rules.local else {_name(f"//{headers.get('host', '')}")}
+        return not headers.get("origin") or _name(headers["origin"]) in ours | self.rules.hosts
+
+    def _bears(self, headers: Mapping[str, str]) -> bool:
+        """Whether a page of another site has been given a key by its user. Here any key will do: without the preflight,
+        which is refused here, no browser sends one."""
+        return "authorization" in headers if self.rules.local else bool(self.rules.tokens.find(_token(headers)))
+
+    async def _preflight(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, door: str
+    ) -> None:
+        """A browser asks whether a page may: pages of ours, and where tokens are asked for any that brings one."""
+        wanted = headers.get("access-control-request-headers", "")
+        failure = self._stranger({**scope, "method": "GET"}, headers)
+        if not failure and not self._is_ours(headers) and (self.rules.local or "authorization" not in wanted.lower()):
+            failure = Failure(403, "another site's page may not ask here", code="wrong_origin")
+        if failure:
+            await _refuse(scope, receive, send, failure, door)
+            return
+        told = {"Access-Control-Allow-Methods": "GET, POST, DELETE", "Access-Control-Allow-Headers": wanted}
+        origin = {"Access-Control-Allow-Origin": headers.get("origin", ""), "Access-Control-Max-Age": "600"}
+        await Response(None, 204, told | origin | {"Vary": "Origin"})(scope, receive, send)
+
+    def _readable(self, headers: Mapping[str, str], send: Send) -> Send:
+        """Lets the browser show an answer to a page that may ask. Cookies are never sent along: they open no door."""
+        may = self._is_ours(headers) or (not self.rules.local and self._bears(headers))
+
+        async def readable(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told = MutableHeaders(scope=message)
+                told.add_vary_header("Origin")
+                if may:
+                    told["Access-Control-Allow-Origin"] = headers["origin"]
+            await send(message)
+
+        return readable
 
     def _visitor(self, headers: Mapping[str, str], door: str) -> Visitor | None:
         rules = self.rules
-        kind, _, text = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and (found := rules.tokens.find(text.strip())):
+        if found := rules.tokens.find(_token(headers)):
             return found
         if rules.header and (name := one_line(headers.get(rules.header, ""))):
             return Visitor(name, rules.visitors_can)
@@ -139,6 +198,8 @@ class Gate:
             message = await receive()
             had += len(message.get("body", b""))
             if had > most:
+                if message.get("more_body"):
+                    await _read_off(receive)
                 raise HTTPException(413, f"at most {most:,} bytes are taken here")
             return message
 
@@ -148,6 +209,8 @@ class Gate:
         """Counts and logs a request of a door when its answer begins."""
 
         async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope["footnote_begun"] = True
             if message["type"] == "http.response.start" and door != "page":
                 self.counts.requests.labels(door.strip("/"), message["status"]).inc()
                 who = scope.get("footnote", Visitor()).name
@@ -162,14 +225,14 @@ class Gate:
         """What the form sends; the token becomes a cookie, which scripts cannot read and other sites cannot send."""
         body = b""
         async for piece in Request(scope, receive).stream():
-            body += piece
-            if len(body) > 4096:
-                await _refuse(scope, send, Failure(413, "at most 4,096 bytes are taken here"), "/api")
-                return
+            body = (body + piece)[:4097]
+        if len(body) > 4096:
+            await _refuse(scope, receive, send, Failure(413, "at most 4,096 bytes are taken here"), "/api")
+            return
         given = parse_qs(body.decode("utf-8", "replace"))
         token, to = given.get("token", [""])[0].strip(), given.get("to", ["/"])[0]
         if not self.rules.tokens.find(token):
-            await _refuse(scope, send, Failure(401, "That token opens nothing here."), "")
+            await _refuse(scope, receive, send, Failure(401, "That token opens nothing here."), "")
             return
         response = RedirectResponse(to if to.startswith("/") and not to.startswith(("//", "/\\")) else "/", 303)
         secure = scope["scheme"] == "https" or _headers(scope).get("x-forwarded-proto") == "https"
@@ -202,6 +265,11 @@ def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
+def _token(headers: Mapping[str, str]) -> str:
+    kind, _, text = headers.get("authorization", "").partition(" ")
+    return text.strip() if kind.lower() == "bearer" else ""
+
+
 def _name(address: str) -> str:
     try:
         return (urlsplit(address).hostname or "").lower()
@@ -217,19 +285,24 @@ def _cookie(headers: Mapping[str, str]) -> str:
     return found.value if found else ""
 
 
-async def _refuse(scope: Scope, send: Send, failure: Failure, door: str) -> None:
-    async def nothing() -> Message:
-        return {"type": "http.disconnect"}
+async def _read_off(receive: Receive) -> None:
+    """What is still being sent: a client that is cut off meanwhile sees a broken connection, and not why."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SECONDS_TO_READ_OFF):
+            while (await receive()).get("more_body"):
+                pass
 
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, failure: Failure, door: str) -> None:
     if scope["type"] == "websocket":
-        await WebSocketClose(1008, failure.message)(scope, nothing, send)
+        await WebSocketClose(1008, failure.message)(scope, receive, send)
         return
     response: Response = JSONResponse(failure.body(), failure.status, failure.headers)
     if failure.status == 401 and door:
         response.headers["WWW-Authenticate"] = "Bearer"
     elif failure.status == 401 and scope["method"] in ("GET", "POST"):
         response = HTMLResponse(_form(scope, failure), 401, {"Cache-Control": "no-store"})
-    await response(scope, nothing, send)
+    await response(scope, receive, send)
 
 
 def _form(scope: Scope, failure: Failure) -> str:

@@ -15,7 +15,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.resources.templates import ResourceSecurity
 from mcp_types import CallToolResult, Resource, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from assistant.records import Answer, Footnote, Passage, neutralise, place
 from assistant.serve.api import as_answer, noted
@@ -30,7 +30,11 @@ ABOUT = (
 )
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 FOUND = 10
-Question = Annotated[str, Field(description="a whole question, in the words of the user", min_length=1)]
+Question = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    Field(description="a whole question, in the words of the user"),
+]
 
 
 class Hit(BaseModel):
@@ -192,6 +196,8 @@ def fetched(library: Library, name: str, at: str) -> Fetched:
     if not where:
         return Fetched(id=name, title=title, text=neutralise(text), url=_whole(document, at), metadata={})
     words = text[int(start) : int(end)]
+    if not words or int(end) > len(text):
+        raise FootnoteError(f"{document!r} has no words at {where}: take an id that search or guides gave")
     note = Footnote(document, title, "", int(start), int(end), words)
     metadata = {"document": document, "start": start, "end": end}
     return Fetched(id=name, title=title, text=neutralise(words), url=note.url(at), metadata=metadata)

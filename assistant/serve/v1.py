@@ -33,10 +33,10 @@ from assistant.records import (
     Turn,
     joined,
     neutralise,
-    place,
+    one_line,
     with_marks,
 )
-from assistant.serve.api import UNBUFFERED, answers_with_errors, as_answer, noted
+from assistant.serve.api import ERRORS, UNBUFFERED, Body, answers_with_errors, as_answer, noted
 from assistant.serve.desk import NAME, Desk, begun, sse
 from ingest.errors import FootnoteError
 
@@ -70,6 +70,14 @@ class Told:
     _sentences: list[str] = field(default_factory=list)
     _held: list[Sentence] | None = field(default_factory=list)
     _head: str = ""
+
+    def hear(self, event: Event) -> str:
+        """What is new in the text."""
+        if isinstance(event, Passages):
+            self.begin(event)
+        elif isinstance(event, Proved):
+            return self.add(event.sentence)
+        return self.end(event) if isinstance(event, Answer) else ""
 
     def begin(self, found: Passages) -> None:
         self._head = _NEAREST if found.nearest else ""
@@ -117,11 +125,11 @@ class Told:
         return self.text[before:]
 
     def _nearest(self, answer: Answer) -> str:
-        places = dict.fromkeys(
-            (place(p.title, p.section), Footnote(p.document, p.title, p.section, p.start, p.end, p.text).url(self.base))
-            for p in answer.passages[:4]
-        )
-        listed = "".join(f"\n- [{_label(where)}]({url})" for where, url in places)
+        places: dict[str, str] = {}  # the same heading once
+        for p in answer.passages[:4]:
+            note = Footnote(p.document, p.title, p.section, p.start, p.end, p.text)
+            places.setdefault(note.place, note.url(self.base))
+        listed = "".join(f"\n- [{_label(where)}]({url})" for where, url in places.items())
         return f"\n\nThe nearest to read instead:\n{listed}" if listed else ""
 
 
@@ -158,7 +166,7 @@ class Message(BaseModel):
     content: Part | None = None
 
 
-class Completions(BaseModel):
+class Completions(Body):
     """What is not named here (temperature, tools, …) is taken and changes nothing: the guides answer."""
 
     model_config = ConfigDict(extra="ignore")
@@ -170,7 +178,7 @@ class Completions(BaseModel):
     response_format: dict[str, Any] | None = None
 
 
-class Responding(BaseModel):
+class Responding(Body):
     model_config = ConfigDict(extra="ignore")
     model: str = Field(NAME, examples=[NAME])
     input: str | list[Message]
@@ -209,7 +217,10 @@ def _text(content: Part | None) -> str:
     kinds = {str(part.get("type", "text")) for part in content}
     if strange := kinds - {"text", "input_text", "output_text", "refusal"}:
         raise FootnoteError(f"a message holds {', '.join(sorted(strange))}: only text can be asked here")
-    return "\n".join(str(part.get("text", "")) for part in content).strip()
+    texts = [part.get("text", "") for part in content]
+    if wrong := [repr(text) for text in texts if not isinstance(text, str)]:
+        raise FootnoteError(f"the text of a message's part is {one_line(wrong[0])}: it has to be a string")
+    return "\n".join(texts).strip()
 
 
 # Clients' own prompts, for titles and tags: told by their form, and answered without a look at the guides.
@@ -250,16 +261,16 @@ def v1(desk: Desk) -> FastAPI:
     def model(name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": started, "owned_by": NAME}
 
-    @app.get("/models")
+    @app.get("/models", responses=ERRORS)
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [model(name) for name in desk.offered]}
 
-    @app.get("/models/{name:path}")
+    @app.get("/models/{name:path}", responses=ERRORS)
     async def one(name: str) -> dict[str, Any]:
         desk.assistant(name)
         return model(name)
 
-    @app.post("/chat/completions")
+    @app.post("/chat/completions", responses=ERRORS)
     async def completions(asked: Completions, request: Request) -> Any:
         question, history = asked_in(asked.messages)
         completion = Completion(asked.model, base(desk, request))
@@ -273,7 +284,7 @@ def v1(desk: Desk) -> FastAPI:
             return _stream(completion.streamed(events, counted))
         return completion.answered(await _last(events, completion.told))
 
-    @app.post("/responses")
+    @app.post("/responses", responses=ERRORS)
     async def responses(asked: Responding, request: Request) -> Any:
         if asked.previous_response_id:
             raise FootnoteError("previous_response_id: nothing is kept here, send the whole conversation as input")
@@ -301,12 +312,8 @@ async def _last(events: AsyncGenerator[Event], told: Told) -> Answer:
     """The answer, all of it told."""
     async with contextlib.aclosing(events):
         async for event in events:
-            if isinstance(event, Passages):
-                told.begin(event)
-            elif isinstance(event, Proved):
-                told.add(event.sentence)
-            elif isinstance(event, Answer):
-                told.end(event)
+            told.hear(event)
+            if isinstance(event, Answer):
                 return event
     raise AssertionError("a stream ends with its answer")
 
@@ -350,19 +357,19 @@ class Completion:
         yield "data: [DONE]\n\n"
 
     def _pieces(self, event: Event, counted: bool) -> Iterator[str]:
-        if isinstance(event, Passages):
-            self.told.begin(event)
-        elif isinstance(event, Proved):
-            known, marks = len(self.told.notes), len(self.told.marks)
-            if text := self.told.add(event.sentence):
-                yield from (self._chunk({}, event=_source(n, self.told)) for n in range(known, len(self.told.notes)))
-                annotations = [_nested(mark) for mark in self.told.marks[marks:]]
-                yield self._chunk({"content": text} | ({"annotations": annotations} if annotations else {}))
-        elif isinstance(event, Answer):
-            yield self._chunk({"content": self.told.end(event)})
+        known = len(self.told.notes)
+        text = self.told.hear(event)
+        yield from (self._chunk({}, event=_source(n, self.told)) for n in range(known, len(self.told.notes)))
+        if isinstance(event, Answer):
+            # All annotations in one chunk: helpers that put chunks together break on a second list of them (Python), or
+            # keep that one alone (JavaScript).
+            annotations = {"annotations": [_nested(m) for m in self.told.marks]} if self.told.marks else {}
+            yield self._chunk({"content": text} | annotations)
             yield self._chunk({}, finish=_finish(event), **{NAME: as_answer(event)})
             if counted:
                 yield sse("", self._head("chat.completion.chunk") | {"choices": [], "usage": _usage(_tokens(event))})
+        elif text:
+            yield self._chunk({"content": text})
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
         """With a choice in each: there are clients that take the first of them without a look."""
@@ -436,19 +443,13 @@ class Response:
             yield self._event("error", code=failure.code or failure.kind, message=failure.message, param=None)
 
     def _pieces(self, event: Event, where: dict[str, Any]) -> Iterator[str]:
-        if isinstance(event, Passages):
-            self.told.begin(event)
-        elif isinstance(event, Proved):
-            known = len(self.told.marks)
-            if text := self.told.add(event.sentence):
-                yield self._event("response.output_text.delta", **where, delta=text, logprobs=[])
-                for index, mark in enumerate(self.told.marks[known:], known):
-                    flat = {"type": "url_citation", **_citation(mark)}
-                    yield self._event(
-                        "response.output_text.annotation.added", **where, annotation_index=index, annotation=flat
-                    )
-        elif isinstance(event, Answer):
-            yield self._event("response.output_text.delta", **where, delta=self.told.end(event), logprobs=[])
+        known = len(self.told.marks)
+        if text := self.told.hear(event):
+            yield self._event("response.output_text.delta", **where, delta=text, logprobs=[])
+        for index, mark in enumerate(self.told.marks[known:], known):
+            flat = {"type": "url_citation", **_citation(mark)}
+            yield self._event("response.output_text.annotation.added", **where, annotation_index=index, annotation=flat)
+        if isinstance(event, Answer):
             yield self._event("response.output_text.done", **where, text=self.told.text, logprobs=[])
             yield self._event("response.content_part.done", **where, part=self._part())
             yield self._event("response.output_item.done", output_index=0, item=self._message("completed"))

@@ -59,7 +59,7 @@ def _first_words(page: Any, question: str, before: int) -> float:
     started = time.perf_counter()
     page.keyboard.press("Enter")
     article = page.locator("article").nth(before)
-    article.locator(".sentence, .state").first.wait_for()
+    article.locator(".answer > *, .state").first.wait_for()
     took = time.perf_counter() - started
     article.locator("footer.meta").wait_for()
     return took

@@ -108,7 +108,7 @@ def serving(library: Path, log: Path, script: Path = APP) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -162,6 +162,7 @@ def test_a_pdf_shows_the_page_with_the_words_marked_beside_the_text(visit: Visit
     page.get_by_text("Page 2 of 2").wait_for()
     page.get_by_role("button", name="Previous page").click()
     page.get_by_text("Page 1 of 2").wait_for()
+    page.get_by_text("all asked").wait_for()
     assert "soda" in "".join(page.locator(".reader mark").all_text_contents())
     shots(page, "pdf-guide")
     page.get_by_role("button", name="Back to the conversation").click()

@@ -9,7 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from assistant.conversations import Conversations
-from assistant.page.visit import Choice, plain
+from assistant.page.view import plain
+from assistant.page.visit import Choice
 from tests.assistant.loopback import Asked, Loopback, Reply, as_events, as_json, serving
 from tests.page.conftest import OWNER
 from tests.page.test_app import EGGS, answers, ask, button, good, texts

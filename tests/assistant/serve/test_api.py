@@ -82,19 +82,30 @@ def test_what_cannot_be_read_is_said_and_not_kept(door: TestClient, library: Pat
     assert list((library / "uploads").glob("*.pdf")) == []
 
 
+def test_what_a_broken_upload_would_have_replaced_stays(door: TestClient) -> None:
+    assert door.post("/guides", files={"file": ("wasps.md", b"# Wasps\n\nA nest holds 5,000 wasps.\n")}).is_success
+    assert door.post("/guides", files={"file": ("wasps.md", b"\0\1\2" * 999)}).status_code == 400
+    assert "5,000" in door.get("/guides/wasps.md").json()["text"]
+    assert set(door.get("/status").json()["stale"].values()) == {0}
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/ask", {}),
         ("/ask", {"question": ""}),
+        ("/ask", {"question": " \n "}),
         ("/ask", {"question": ["a"]}),
+        ("/ask", {"question": "half of a character, \ud800"}),
+        ("/ask", {"question": EGGS, "model": "\ud800"}),
+        ("/search", {"question": EGGS, "documents": ["\ud800"]}),
         ("/ask", {"question": EGGS, "history": [{"answer": "no question"}]}),
         ("/search", {"question": EGGS, "k": 0}),
         ("/search", {"question": EGGS, "k": 10**9}),
     ],
 )
 def test_what_is_not_understood_is_400_with_one_line(door: TestClient, path: str, body: Any) -> None:
-    refused = door.post(path, json=body)
+    refused = door.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert refused.status_code == 400
     said = refused.json()["error"]["message"]
     assert said
@@ -105,6 +116,24 @@ def test_a_body_that_is_no_json_is_400(door: TestClient) -> None:
     for body in (b"{", b"\xff\xfe", b"[" * 50_000, b'{"question": "\\ud800"}', b"null"):
         refused = door.post("/ask", content=body, headers={"Content-Type": "application/json"})
         assert refused.status_code in (200, 400), body[:20]
+
+
+def test_what_is_wrong_with_a_body_is_named_where_it_stands(door: TestClient) -> None:
+    sent: list[tuple[dict[str, Any], str, str | None]] = [
+        ({"json": {"question": EGGS, "history": [1]}}, "history[0]", "history[0]"),
+        ({"json": {"question": EGGS, "k": 1, "history": [{"answer": "x"}]}}, "history[0]", "history[0]"),
+        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, "no JSON", None),
+        ({"content": b'{"question": "a"}', "headers": {"Content-Type": "text/plain"}}, "application/json", None),
+    ]
+    for asked, said, where in sent:
+        error = door.post("/ask", **asked).json()["error"]
+        assert said in error["message"]
+        assert error["param"] == where
+
+
+def test_a_method_that_is_not_taken_is_told_which_are(door: TestClient) -> None:
+    refused = door.put("/guides")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
 
 
 def test_the_page_of_the_api_is_complete_and_asks_nothing_of_the_world(door: TestClient) -> None:

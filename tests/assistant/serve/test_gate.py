@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +19,10 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from assistant.serve.gate import PAGE_HEADERS, Gate
-from assistant.serve.who import Rules, Tokens, rules
+from assistant.serve.who import FILE, Rules, Tokens, rules
 from ingest.library import create
+from tests.assistant.serve.conftest import serving
+from tests.fakes import run
 
 DOORS = ("/api/guides", "/v1/models", "/mcp", "/metrics")
 
@@ -71,6 +76,37 @@ def test_on_loopback_no_other_name_and_no_other_sites_page_comes_in(tokens: Toke
         pass
 
 
+ASKS_FIRST = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+
+
+def allowed(asking: TestClient, origin: str, **headers: str) -> list[str | None]:
+    """To whom the browser may show an answer: when it asks first, and when the request has come."""
+    first = asking.options("/v1/chat/completions", headers={"Origin": origin, **ASKS_FIRST})
+    then = asking.post("/v1/chat/completions", headers={"Origin": origin, **headers})
+    return [reply.headers.get("access-control-allow-origin") for reply in (first, then)]
+
+
+def test_a_page_of_this_machine_may_read_what_is_answered_on_loopback_and_no_other(tokens: Tokens) -> None:
+    asking = behind(rules(tokens.place, "localhost"))
+    ours, evil = "http://localhost:3000", "https://evil.example"
+    assert allowed(asking, ours) == [ours, ours]
+    assert allowed(asking, evil, Authorization="Bearer sk-any") == [None, None]
+    assert asking.get("/api/guides", headers={"Origin": evil}).headers.get("access-control-allow-origin") is None
+    rebound = behind(rules(tokens.place, "localhost"), "http://rebound.example:8501")
+    assert rebound.options("/v1/models", headers={"Origin": ours, **ASKS_FIRST}).status_code == 421
+
+
+def test_elsewhere_any_page_may_that_brings_a_token_and_only_then(tokens: Tokens) -> None:
+    page, asking = "https://chat.example", behind(public(tokens, header="X-User"), "http://guides.example")
+    named = {"X-User": "bob"}  # which a proxy says of each request from bob's machine, whoever made it
+    assert allowed(asking, page, **bearing(tokens.add("anna", "ask"))) == [page, page]
+    assert allowed(asking, page, **named, **bearing("fn_guessed")) == [page, None]
+    guessed = {"Origin": page, **named, **bearing("fn_guessed")}
+    assert asking.post("/v1/chat/completions", headers=guessed).status_code == 403
+    bare = {"Origin": page, "Access-Control-Request-Method": "POST"}
+    assert asking.options("/v1/chat/completions", headers=bare).status_code == 403
+
+
 def test_elsewhere_a_token_opens_what_it_may_and_nothing_else(tokens: Tokens) -> None:
     asks, adds, admin = (tokens.add(name, can) for name, can in (("a", "ask"), ("i", "ingest"), ("m", "admin")))
     asking = behind(public(tokens), "http://guides.example")
@@ -91,7 +127,8 @@ def test_elsewhere_a_token_opens_what_it_may_and_nothing_else(tokens: Tokens) ->
     }
     assert may == {asks: [200, 403, 403, 403], adds: [200, 200, 200, 403], admin: [200, 200, 200, 200]}
     tokens.remove("a")
-    assert asking.get("/v1/models", headers=bearing(asks)).status_code == 401
+    taken_back = asking.get("/v1/models", headers=bearing(asks))
+    assert (taken_back.status_code, "opens nothing" in taken_back.text) == (401, True)
 
 
 def test_a_visitor_of_the_page_shows_the_token_once(tokens: Tokens) -> None:
@@ -157,6 +194,49 @@ def test_too_much_is_413_whether_its_length_is_said_or_not(tokens: Tokens) -> No
     assert asking.post("/api/ask", headers={"Content-Length": "nonsense"}).status_code == 413
     assert asking.post("/api/guides", content=b"x" * 5000).status_code == 200
     assert asking.post("/api/guides", content=b"x" * 5001).status_code == 413
+
+
+def test_a_client_that_still_sends_is_told_why_it_was_refused(library: Path, tmp_path: Path) -> None:
+    with serving(library, tmp_path) as served:
+        for body in (b"x" * 30_000_000, iter([b"x" * 1_000_000] * 30)):
+            asked = urllib.request.Request(f"{served.url}/api/ask", body, {"Content-Type": "application/json"})
+            with pytest.raises(urllib.error.HTTPError, match="413"):
+                urllib.request.urlopen(asked, timeout=60)
+
+
+def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in_and_says_so(tokens: Tokens) -> None:
+    asking = behind(public(tokens, open_=True), "http://guides.example")
+    (tokens.place / FILE).write_text("{not json")
+    refused = asking.get("/v1/models", headers=bearing("fn_any"))
+    assert (refused.status_code, "move it away" in refused.json()["error"]["message"]) == (503, True)
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_answer_that_a_stopping_server_gives_up_is_a_503_or_ends_and_no_traceback(
+    tokens: Tokens, has_begun: bool
+) -> None:
+    sent: list[Any] = []
+
+    async def never_done(scope: Any, receive: Any, send: Any) -> None:
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def stop() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/api/ask", "headers": [(b"host", b"localhost")]}
+        answering = asyncio.create_task(Gate(never_done, rules(tokens.place, "localhost"))(scope, receive, send))
+        await asyncio.sleep(0.1)
+        answering.cancel()
+        await answering
+
+    run(stop())
+    assert [m["status"] for m in sent if m["type"] == "http.response.start"] == [200 if has_begun else 503]
 
 
 def test_too_often_is_429_for_each_visitor_by_themselves(tokens: Tokens) -> None:

@@ -12,6 +12,9 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from assistant.records import Footnote
+from assistant.serve.mcp import fetched
+from ingest.errors import FootnoteError
+from ingest.library import Library
 from tests.assistant.serve.conftest import EGGS, LAID, ROOT, Served
 from tests.fakes import run
 
@@ -90,6 +93,12 @@ def test_what_is_wrong_is_told_to_the_agent(over_http: list[dict[str, Any]]) -> 
     wrong = over_http[-1]["answered"]
     assert wrong["is_error"]
     assert "take an id that search or guides gave" in wrong["content"][0]["text"]
+
+
+@pytest.mark.parametrize("name", ["bees.md#50-10", "bees.md#99999-99999", "bees.md#1-99999", "bees.md#x"])
+def test_words_that_are_not_there_are_not_fetched(bees: Path, name: str) -> None:
+    with pytest.raises(FootnoteError, match="take an id"):
+        fetched(Library(bees), name, "http://page")
 
 
 def test_on_standard_input_and_output_it_is_the_same_talk(bees: Path, over_http: list[dict[str, Any]]) -> None:

@@ -72,6 +72,16 @@ def test_a_stream_says_the_same_and_names_its_sources_to_open_webui(client: Open
     assert [chunk.choices[0].finish_reason for chunk in chunks[-2:-1]] == ["stop"]
 
 
+def test_the_helper_that_puts_a_stream_together_ends_with_all_annotations(client: OpenAI) -> None:
+    asked: Any = [{"role": "user", "content": "What is a hive?"}]
+    with client.chat.completions.stream(model="footnote", messages=asked) as stream:
+        final = stream.get_final_completion()
+    whole = client.chat.completions.create(model="footnote", messages=asked)
+    annotations = whole.choices[0].message.annotations
+    assert len(annotations or []) > 1
+    assert final.choices[0].message.annotations == annotations
+
+
 def test_the_newer_protocol_says_the_same_whole_and_streamed(client: OpenAI, served: Served) -> None:
     response = client.responses.create(model="footnote", input=EGGS)
     part: Any = response.output[0].content[0]  # type: ignore[union-attr]
@@ -104,6 +114,9 @@ def test_errors_have_the_shape_and_the_status_that_openais_client_knows(client: 
     parts = [{"type": "image_url", "image_url": {"url": "data:"}}]
     with pytest.raises(BadRequestError, match="image_url: only text"):
         client.chat.completions.create(model="footnote", messages=[{"role": "user", "content": parts}])  # type: ignore[list-item,misc]
+    nothing: Any = [{"role": "user", "content": [{"type": "text", "text": None}]}]
+    with pytest.raises(BadRequestError, match="part is None"):
+        client.chat.completions.create(model="footnote", messages=nothing)
     with pytest.raises(BadRequestError, match="previous_response_id"):
         client.responses.create(model="footnote", input="And how often?", previous_response_id="resp_1")
 
@@ -183,6 +196,18 @@ def test_a_writer_that_breaks_off_is_told_in_the_stream_and_not_as_an_answer(lib
     ]
     assert lines[-1]["error"]["type"] == "server_error"
     assert "inside" not in json.dumps(lines)
+
+
+def test_what_is_told_only_when_a_writer_has_failed_has_its_annotations_too(library: Path) -> None:
+    def cited(**more: Any) -> Any:
+        writer = Says("The queen lays 900 tonnes of eggs.", then=WriterError("the model is out of reach"))
+        return door(library, writer).post("/chat/completions", json={"messages": [say(EGGS)], **more})
+
+    whole = cited().json()["choices"][0]["message"]["annotations"]
+    lines = [json.loads(line[6:]) for line in cited(stream=True).text.splitlines() if line.startswith("data: {")]
+    assert len(whole) == 1
+    assert [line["choices"][0]["delta"]["annotations"] for line in lines if "annotations" in str(line)] == [whole]
+    assert len([line for line in lines if "event" in line]) == 1
 
 
 def test_openais_client_raises_what_a_stream_says_is_wrong(library: Path) -> None:
