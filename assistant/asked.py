@@ -120,6 +120,7 @@ _TWO = [
         ("", r"compared (?:to|with)"),
     )
 ]
+COMPARING = ("compare", "comparison", "compared", "difference", "different", "differ", "versus", "better")
 _WORD = re.compile(r"[\w'’%./+-]*\w")
 MOST_IN_A_SIDE = 4  # words
 MOST_PARTS = 3  # each is a search of its own

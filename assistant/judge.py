@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assistant.asked import COMPARING, sides
 from assistant.records import Passage, neutralise
 from assistant.retrieve import Found, Query, calibration, chance
 from ingest.chunks import Unit
@@ -70,6 +71,20 @@ def leans(text: str) -> bool:
 def begins_with(text: str, asked: Sequence[str]) -> bool:
     """Whether a sentence begins with all of these terms: a definition of them, as a rule."""
     return set(terms(text)[: len(asked) + BEGINNING]).issuperset(asked)
+
+
+def set_apart(passage: Passage, two: Sequence[str]) -> list[int]:
+    """The rows that tell two things apart: all of a table that has a column for each, else one row for each."""
+    one, other = (set(content_terms(name)) for name in two)
+    own = (one - other, other - one)
+    texts = {i: unit_text(passage, unit) for i, unit in enumerate(passage.units) if unit.kind == "row"}
+    rows = {i: text for i, text in texts.items() if text.strip() != passage.header}
+    columns = [{i for i, cell in enumerate(passage.header.split("|")) if words & set(terms(cell))} for words in own]
+    if all(columns) and columns[0] != columns[1]:
+        return list(rows)
+    named = {i: [words.issubset(terms(text)) for words in own] for i, text in rows.items() if all(own)}
+    firsts = [next((i for i in named if named[i] == alone), None) for alone in ([True, False], [False, True])]
+    return sorted(i for i in firsts if i is not None) if None not in firsts else []
 
 
 def lists_sources(passage: Passage) -> bool:
@@ -157,7 +172,7 @@ def decide(found: Found, evidence: Evidence, *, strict: bool) -> Verdict:
         return Verdict(False, 0.0, f"Looked for {_sought(found)}; nothing in the library comes near it.")
     features = decision_features(found, evidence)
     likely = float(chance({name: np.array([value]) for name, value in features.items()}, found.mode, "answer")[0])
-    thresholds, sure = calibration()[found.mode]["threshold"], defines(found)
+    thresholds, sure = calibration()[found.mode]["threshold"], defines(found) or compares(found)
     if sure or likely >= thresholds["strict" if strict else "loose"]:
         return Verdict(True, likely, sure=sure or not strict or likely >= thresholds["sure"])
     nowhere = unknown_words(found)
@@ -175,6 +190,14 @@ def defines(found: Found) -> bool:
         return False
     about = [p for p in found.passages if set(content_terms(heading(p))).issuperset(asked)]
     return any(u.kind == "sentence" and begins_with(unit_text(p, u), asked) for p in about for u in p.units)
+
+
+def compares(found: Found) -> bool:
+    """Whether nothing is asked but how two things differ, and a table has a column or a row for each."""
+    question = found.understood.text
+    two = sides(question)
+    only = set(content_terms(" ".join((*two, *COMPARING)))).issuperset(content_terms(question))
+    return bool(two) and only and any(set_apart(passage, two) for passage in found.passages)
 
 
 def decision_features(found: Found, evidence: Evidence) -> dict[str, float]:

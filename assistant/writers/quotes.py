@@ -16,7 +16,7 @@ from itertools import combinations, pairwise
 
 from assistant.facts import Figure, figures, normal
 from assistant.footnotes import first_cell, segments
-from assistant.judge import asks_for_code, begins_with, heading, leans, lists_sources
+from assistant.judge import asks_for_code, begins_with, heading, leans, lists_sources, set_apart
 from assistant.records import FENCES, Cite, Part, Passage, Request, Sentence, Stop, Text
 from ingest.chunks import UnitKind
 from ingest.words import content_terms, terms
@@ -250,19 +250,14 @@ class _Composer:
         return [] if best.chance < WORTH or own._is_part(best) or own._is_said(best) else own._chosen(MOST_OF_A_PART)
 
     def _side_by_side(self) -> Group:
-        """The short table in which two things that the question compares have a column each."""
-        if len(self.request.parts) < 2:
-            return []
-        one, other = [set(content_terms(part.question)) for part in self.request.parts[-2:]]
-        asked = (one - other, other - one)
-        for p, passage in enumerate(self.passages):
-            columns = [set(terms(cell)) for cell in _cells(passage.header)]
-            named = [{i for i, words in enumerate(columns) if words & own} for own in asked]
-            if all(named) and named[0] != named[1]:
-                rows = [u for u, unit in enumerate(passage.units) if unit.kind == "row"]
-                rows = [u for u in rows if self._raw(p, u).strip() != passage.header]
-                return self._said(p, rows) if len(rows) <= MOST_WHOLE else []
-        return []
+        """The rows of a table that tell apart two things which the question compares."""
+        two = [part.question for part in self.request.parts[-2:]]
+        tables = [(p, rows) for p, one in enumerate(self.passages) if len(two) == 2 and (rows := set_apart(one, two))]
+        likely = max(tables, key=lambda table: sum(self._chance(table[0], row) for row in table[1]), default=None)
+        return self._said(*likely) if likely and len(likely[1]) <= MOST_WHOLE else []
+
+    def _chance(self, passage: int, unit: int) -> float:
+        return self.request.evidence[passage][unit] if self.request.evidence else 0.0
 
     def _best(self) -> Pick:
         """The likeliest unit; a part of code or of a sequence only where nothing that stands alone comes near it."""
@@ -449,8 +444,7 @@ class _Composer:
         return "\n\n" not in p.text[p.units[unit].end - p.start : p.units[unit + 1].start - p.start]
 
     def _comes_near(self, passage: int, unit: int) -> bool:
-        evidence = self.request.evidence
-        return bool(evidence) and Pick(passage, unit, evidence[passage][unit]).odds >= self.best.odds - BESIDE
+        return Pick(passage, unit, self._chance(passage, unit)).odds >= self.best.odds - BESIDE
 
     # Saying
 

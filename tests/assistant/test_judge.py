@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from assistant import Answer, Assistant
-from assistant.judge import leans, lists_sources
+from assistant.judge import leans, lists_sources, set_apart
 from assistant.records import Cite, Passages, Request, Stop, Text
 from assistant.retrieve import calibration
 from tests.assistant.conftest import passage
+from tests.assistant.writers.test_quotes import lines
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,31 @@ def test_what_a_section_of_its_own_defines_is_answered_whatever_the_likelihood_s
     guide: Assistant, never_sure: None, question: str, status: str
 ) -> None:
     assert guide.ask(question).status == status
+
+
+@pytest.mark.parametrize(
+    ("question", "status"),
+    [
+        ("difference between L1 and L2 regularisation", "answered"),
+        ("batch norm vs layer norm in Lisbon", "nearest"),
+        ("batch normalisation or dropout", "nearest"),
+    ],
+)
+def test_two_things_that_a_table_sets_side_by_side_are_compared_if_nothing_else_is_asked(
+    guide: Assistant, never_sure: None, question: str, status: str
+) -> None:
+    assert guide.ask(question).status == status
+
+
+def test_a_table_tells_two_things_apart_by_its_columns_or_by_a_row_for_each() -> None:
+    header = "| | Bagging | Boosting |"
+    columns = lines("a.md", "row", header, "| Trees | deep | shallow |", "| Order | none | in turn |", header=header)
+    assert set_apart(columns, ("bagging", "boosting")) == [1, 2]
+    rows = lines(
+        "a.md", "row", "| Bagging | deep |", "| Stacking | any |", "| Boosting | shallow |", header="| Way | Trees |"
+    )
+    assert set_apart(rows, ("bagging", "boosting")) == [0, 2]
+    assert set_apart(rows, ("bagging", "pruning")) == []
 
 
 def test_what_is_not_in_the_guides_is_no_nearest_either(guide: Assistant, never_sure: None) -> None:
