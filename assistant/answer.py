@@ -316,9 +316,11 @@ class Assistant:
             others = "1 other guide was" if left == 1 else f"{left} other guides were"
             excuses.append(f"{others} not asked: the question was limited to some")
         if failed:
-            excuses.append(f"{len(failed)} files could not be read ({failed[0].file}…): `footnote status` says why")
+            files = failed[0].file if len(failed) == 1 else f"{len(failed)} files ({failed[0].file}…)"
+            excuses.append(f"{files} could not be read: `footnote status` says why")
         if stale := len(news.added) + len(news.changed):
-            excuses.append(f"{stale} files are newer than the library: `footnote ingest` brings them in")
+            files = "1 file is" if stale == 1 else f"{stale} files are"
+            excuses.append(f"{files} newer than the library: `footnote ingest` brings them in")
         return "".join(f" {excuse}." for excuse in excuses)
 
 

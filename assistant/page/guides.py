@@ -98,7 +98,7 @@ def take_up(place: Path, tell: Tell, fresh: Sequence[Path] = ()) -> Report:
     what it replaced does."""
     try:
         report = renew(place, [place / FOLDER], tell)
-    except Stopped:
+    except (Stopped, FootnoteError):
         for path in fresh:
             _undone(path)
         raise

@@ -99,7 +99,7 @@ def test_on_a_page_that_others_reach_no_address_and_no_folder_can_be_named(open_
 def test_what_is_said_on_a_page_has_no_command_in_it() -> None:
     said = {
         "no library at lib: make one with `footnote ingest FOLDER --library lib`": "no library at lib",
-        "2 files could not be read (a.md…): `footnote status` says why. 1 other.": "2 files could not be read (a.md…).",
+        "2 files (a.md…) could not be read: `footnote status` says why. 1 other.": "2 files (a.md…) could not be read.",
         "It has 4 MB: too much": "It has 4 MB: too much",
     }
     for told, shown in said.items():
