@@ -24,10 +24,12 @@ from ingest.words import content_terms, terms
 # Where guides give different figures for the same thing: one unit of each, never one alone and never an average.
 
 NEAR = 0.3  # of the best unit's chance that another guide's must have to be about the same thing
+SHARED = 0.3  # of the words of the shorter of two units that both have, if they are about the same thing
+FEW = 3  # words that a unit has, of which none need be shared
 # "How long", "how many", "when"; not "how do I", "how to".
 _QUANTITY = re.compile(
     r"\bhow (?!do\b|does|did|is\b|are\b|was|were|can\b|could|should|would|will|to\b|come\b|about\b|i\b|we\b|you\b)\w+"
-    r"|\bwhen\b|\b(?:what|which) (?:year|date)\b|%|\bpercent",
+    r"|\bwhen\b|\b(?:what|which) (?:year|date|percentage|share)\b",
     re.IGNORECASE,
 )
 
@@ -73,11 +75,22 @@ def sides(request: Request) -> list[Pick]:
         said = figures(normal(text_of(request.passages[pick.passage], pick.unit)))
         if pick.chance < NEAR * ranked[0].chance:
             break
-        if said and (asked or any(figure.currency for figure in said)):
+        if said and (asked or any(figure.currency for figure in said)) and _of_one_thing(request, ranked[0], pick):
             best.setdefault(request.passages[pick.passage].document, pick)
     said_by = [figures(normal(text_of(request.passages[p.passage], p.unit))) for p in best.values()]
     differ = any(not (_among(one, other) or _among(other, one)) for one, other in combinations(said_by, 2))
     return list(best.values()) if differ and ranked[0] in best.values() else []
+
+
+def _of_one_thing(request: Request, best: Pick, other: Pick) -> bool:
+    """Whether a unit has the words that the best one has of the question, and shares some of its others."""
+    words = [
+        {term for term in content_terms(text_of(request.passages[pick.passage], pick.unit)) if not term[0].isdigit()}
+        for pick in (best, other)
+    ]
+    least = min(map(len, words))
+    said = words[0].intersection(content_terms(request.question))
+    return said <= words[1] and (least < FEW or len(words[0] & words[1]) >= SHARED * least)
 
 
 def _among(some: Sequence[Figure], others: Sequence[Figure]) -> bool:
@@ -231,7 +244,7 @@ class _Composer:
     def _chosen(self, most: int) -> list[Group]:
         groups: list[Group] = []
         self.best = self._best()
-        self.opening = self._definition()
+        self.opening = self._definition() or self._begun()
         for pick in [*self.opening, self.best, *self.picks]:
             if pick.odds < self.best.odds - (CUT if groups else FAR) or sum(map(len, groups)) >= most:
                 break
@@ -282,6 +295,15 @@ class _Composer:
             if first and pick.odds >= self.best.odds - FAR and about.issuperset(asked):
                 found.append((len(about), -pick.odds, pick))
         return [pick for *_, pick in sorted(found, key=lambda one: one[:2])[:1]]
+
+    def _begun(self) -> list[Pick]:
+        """Before a row, which says little alone, the sentence that its section begins with, if it comes near."""
+        if self._kind(self.best) == "sentence":
+            return []
+        place = self._section_of(self.best.passage)
+        of_it = [(p.start, i) for i, p in enumerate(self.passages) if self._section_of(i) == place]
+        first = Pick(min(of_it)[1], 0, self._chance(min(of_it)[1], 0))
+        return [first] if self._kind(first) == "sentence" and first.odds >= self.best.odds - FAR else []
 
     def _goes_with(self, pick: Pick) -> bool:
         """Whether it can stand beside the best unit. Other works do only beside each other."""
@@ -465,8 +487,10 @@ class _Composer:
         return self.passages[passage].units[unit].kind == "sentence" and begins_with(self._raw(passage, unit), asked)
 
     def _section(self, group: Group) -> tuple[str, str]:
-        p = self.passages[group[0][1][0][0]]
-        return p.document, p.section
+        return self._section_of(group[0][1][0][0])
+
+    def _section_of(self, passage: int) -> tuple[str, str]:
+        return self.passages[passage].document, self.passages[passage].section
 
     def _start(self, group: Group) -> int:
         passage, unit = group[0][1][0]

@@ -172,6 +172,26 @@ def test_guides_that_agree_are_not_said_to_differ_whatever_else_they_say(other: 
     assert untold(request, written(request)[:1]) == ""
 
 
+@pytest.mark.parametrize(
+    ("question", "one", "other"),
+    [
+        (
+            "99% on train but 70% on test",
+            "The recipe keeps 20% of all rows for its test.",
+            "Of cases given 70%, 70% are so.",
+        ),
+        (
+            "how many steps does warm-up take",
+            "Warm-up takes 500 steps.",
+            "A small epoch has 391 steps for batches of 128.",
+        ),
+    ],
+)
+def test_figures_of_different_things_are_no_difference_between_guides(question: str, one: str, other: str) -> None:
+    request = Request(question, (passage("a.md", "A", one), passage("b.md", "B", other)), evidence=((0.6,), (0.5,)))
+    assert next(s.text for s in written(request)) == one
+
+
 @pytest.mark.parametrize("other", ["An engineer earns €148,000.", "An engineer earns $131,000.", "It is 148 minutes."])
 def test_guides_differ_by_value_currency_or_unit(other: str) -> None:
     one = passage("a.md", "Pay", "An engineer earns $148,000." if "min" not in other else "It is 148 hours.")
