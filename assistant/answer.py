@@ -13,13 +13,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.asked import Understood, besides, understand
 from assistant.footnotes import Draft
 from assistant.helps import mended, near_questions, other_language
-from assistant.judge import Evidence, Verdict, decide, unit_features, weigh
+from assistant.judge import Evidence, Remembered, Verdict, decide, unit_features, weigh
 from assistant.prompts import begins_near
 from assistant.records import (
     QUESTION_CHARACTERS,
@@ -176,8 +177,7 @@ class Assistant:
         """The passages for a question, and how likely each of their units is to answer it."""
         among = self.library.select(documents) if documents else None
         found = (retriever or self.retriever).find(understood, k, among)
-        embedder = open_embedder(self.library.meta("embedder_name"))
-        return found, weigh(found, unit_features(found, embedder.embed))
+        return found, weigh(found, unit_features(found, _unit_vectors(self.library.meta("embedder_name"))))
 
     def _with_parts(self, request: Request, understood: Understood, documents: Sequence[str]) -> Request:
         """What a question asks besides is looked for by itself too; without the reranker, which finds nothing more."""
@@ -337,6 +337,11 @@ def _outcome(stop: Stop, sentences: Sequence[Sentence]) -> tuple[Status, str]:
     if not any(s.outcome != "not supported" and s.footnotes for s in sentences):
         return "not_in_guides", "What the model wrote is not supported by the guides, so it is not shown as an answer."
     return "answered", stop.detail
+
+
+@lru_cache(maxsize=2)
+def _unit_vectors(name: str) -> Remembered:
+    return Remembered(open_embedder(name).embed)
 
 
 Chances = Sequence[Sequence[float]]

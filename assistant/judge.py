@@ -6,8 +6,10 @@ how many of the question's words and where, what kind of unit. Nothing here know
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 # Which units of the passages answer a question: one chance for each, fitted like the passages' own scores.
 
+MOST_REMEMBERED = 20_000  # vectors of units: 30 MB
 OPENING = 5  # terms in which a sentence says what it is about
 BEGINNING = 2  # terms besides those asked for with which a definition may begin
 _LEANING = re.compile(
@@ -96,7 +99,31 @@ def asks_for_code(question: str) -> bool:
     return bool(_CODE.search(question))
 
 
-def unit_features(found: Found, embed: Callable[[Sequence[str]], NDArray[np.float32]]) -> Features:
+Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+
+
+class Remembered:
+    """An embedder's vectors of the texts that came up last: questions come back to the same units."""
+
+    def __init__(self, embed: Embed, most: int = MOST_REMEMBERED) -> None:
+        self._embed, self._most = embed, most
+        self._vectors: dict[str, NDArray[np.float32]] = {}  # the latest last
+        self._lock = threading.Lock()
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        with self._lock:
+            known = {text: self._vectors.pop(text) for text in dict.fromkeys(texts) if text in self._vectors}
+            self._vectors |= known
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known |= dict(zip(new, self._embed(new), strict=True)) if new else {}
+        with self._lock:
+            self._vectors |= {text: known[text] for text in new}
+            for text in list(itertools.islice(self._vectors, max(0, len(self._vectors) - self._most))):
+                del self._vectors[text]
+        return np.array([known[text] for text in texts])
+
+
+def unit_features(found: Found, embed: Embed) -> Features:
     """One row for each unit of each passage, in order."""
     rows = unit_rows(found)
     if not rows:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from assistant import Answer, Assistant
-from assistant.judge import leans, lists_sources, set_apart
+from assistant.judge import Remembered, leans, lists_sources, set_apart
 from assistant.records import Cite, Passages, Request, Stop, Text
 from assistant.retrieve import calibration
 from tests.assistant.conftest import passage
@@ -87,6 +89,22 @@ def test_a_near_miss_is_less_likely_than_its_answerable_neighbour(guide: Assista
 def test_a_model_is_asked_where_the_quoting_writer_already_gives_up(corpus_library: Path, guide: Assistant) -> None:
     thresholds = calibration()["reranked"]["threshold"]
     assert thresholds["loose"] < thresholds["strict"]
+
+
+def test_a_text_that_comes_up_again_is_not_embedded_again_until_it_is_forgotten() -> None:
+    embedded: list[str] = []
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        embedded.extend(texts)
+        return np.array([[len(text), 1] for text in texts], dtype=np.float32)
+
+    remembered = Remembered(embed, most=2)
+    assert remembered(["a", "bb", "a"]).tolist() == [[1, 1], [2, 1], [1, 1]]
+    assert remembered(["bb", "a"]).tolist() == [[2, 1], [1, 1]]
+    assert embedded == ["a", "bb"]
+    assert remembered(["ccc", "a"]).tolist() == [[3, 1], [1, 1]]
+    assert remembered(["bb"]).tolist() == [[2, 1]]
+    assert embedded == ["a", "bb", "ccc", "bb"]
 
 
 @pytest.fixture

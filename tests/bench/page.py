@@ -30,6 +30,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--library", type=Path, default=Path("library"))
     parser.add_argument("--questions", type=int, default=200)
     args = parser.parse_args(argv)
+    if not args.library.is_dir():
+        parser.error(f"there is no library at {args.library}: footnote ingest corpus --library {args.library}")
     asked = [q.question for q in read(ROOT / "corpus" / "questions.jsonl") if not q.history]
     with tempfile.TemporaryDirectory() as folder, serving(args.library.resolve(), Path(folder) / "log") as url:
         _ask_all(url, list(islice(cycle(asked), args.questions)))
