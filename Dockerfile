@@ -22,9 +22,9 @@ RUN pip install --no-compile --no-deps . \
  && pip uninstall -q -y setuptools pip
 
 FROM ${BASE}
-# git fetches repositories of guides.
+# git fetches repositories of guides, tesseract reads scans.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates git python3 \
+ && apt-get install -y --no-install-recommends ca-certificates git python3 tesseract-ocr \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1000 --home-dir /tmp --no-create-home footnote \
  && install -d -o footnote -g footnote /library /vectors /guides

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from assistant.asked import Understood, besides, understand
 from assistant.footnotes import Draft
@@ -26,6 +26,7 @@ from assistant.records import (
     QUESTION_CHARACTERS,
     Answer,
     Cite,
+    Footnote,
     Part,
     Passage,
     Passages,
@@ -61,6 +62,9 @@ Event = Passages | Written | Proved | Answer
 PASSAGES = 8  # that a writer is given
 OF_A_PART = 2  # of them that are found for a part of the question
 TURNS = 100  # of a conversation that are looked at
+
+
+Words = TypeVar("Words", Passage, Footnote)
 
 
 class Assistant:
@@ -253,7 +257,7 @@ class Assistant:
 
         def proved(everything: bool = False) -> Iterator[Proved]:
             for sentence in draft.finished(everything):
-                sentences.append(self._with_addresses(sentence))
+                sentences.append(self._with_origins(sentence))
                 yield Proved(sentences[-1])
 
         try:
@@ -282,17 +286,19 @@ class Assistant:
         )
 
     def _placed(self, passages: Sequence[Passage]) -> tuple[Passage, ...]:
-        """With their addresses, where their documents were fetched."""
+        """With their addresses, where their documents were fetched; with how sure it is what was read by OCR."""
         fetched = self.library.origins({p.document for p in passages})
-        where = {p: self.library.address(p.document, p.start, p.end) for p in passages if p.document in fetched}
-        return tuple(replace(p, address=where[p]) if p in where else p for p in passages)
+        return tuple(self._with_origin(p, p.document in fetched) for p in passages)
 
-    def _with_addresses(self, sentence: Sentence) -> Sentence:
-        if not self.library.origins({note.document for note in sentence.footnotes}):
-            return sentence
-        where = self.library.address
-        notes = [replace(note, address=where(note.document, note.start, note.end)) for note in sentence.footnotes]
+    def _with_origins(self, sentence: Sentence) -> Sentence:
+        fetched = self.library.origins({note.document for note in sentence.footnotes})
+        notes = [self._with_origin(note, note.document in fetched) for note in sentence.footnotes]
         return replace(sentence, footnotes=tuple(notes))
+
+    def _with_origin(self, words: Words, fetched: bool) -> Words:
+        where = words.document, words.start, words.end
+        address, sure = self.library.address(*where) if fetched else "", self.library.sure(*where)
+        return replace(words, address=address, ocr=sure) if address or sure is not None else words
 
     def _check_that_something_is_in(self) -> None:
         """A library without a passage holds no answer to anything: that is no "not in the guides"."""

@@ -85,13 +85,15 @@ class Passage:
     also: tuple[tuple[str, int, int], ...] = ()  # near-duplicates folded into this one: document, start, end
     pages: Pages = ()  # from which offset on it stands on which page, where the file has pages
     address: str = ""  # of these very words, where the document was fetched
+    ocr: int | None = None  # read from a picture, and how sure that is in per cent
 
 
 def as_json(passage: Passage) -> dict[str, Any]:
-    """The shape that `--json` promises, and the address where there is one."""
+    """The shape that `--json` promises; the address, and how sure the reading of a picture is, where there is one."""
     promised = ("document", "title", "section", "start", "end", "text", "score")
     shown = {name: getattr(passage, name) for name in promised}
-    return shown | ({"address": passage.address} if passage.address else {})
+    shown |= {"address": passage.address} if passage.address else {}
+    return shown | ({"ocr": passage.ocr} if passage.ocr is not None else {})
 
 
 def _whole(passage: Passage) -> dict[str, Any]:
@@ -197,10 +199,12 @@ class Footnote:
     quote: str
     page: int | None = None  # of the file, where it has pages
     address: str = ""  # of these very words, where the document was fetched: a page of the web, a line of a file
+    ocr: int | None = None  # the words are a reading of a picture, and so many per cent sure
 
     @property
     def place(self) -> str:
-        return place(self.title, self.section) + (f", page {self.page}" if self.page else "")
+        page = f", page {self.page}" if self.page else ""
+        return place(self.title, self.section) + page + ("" if self.ocr is None else f", {read_by_ocr(self.ocr)}")
 
     def url(self, base: str) -> str:
         """Where a running page at `base` opens the guide at these words, and says so if they have changed."""
@@ -339,6 +343,10 @@ def place(title: str, section: str) -> str:
     if steps and title.startswith(steps[0]):
         steps = steps[1:]
     return " › ".join([title, *steps] if title else steps)
+
+
+def read_by_ocr(sure: int) -> str:
+    return f"read by OCR, {sure} % sure"
 
 
 def _where(note: Footnote) -> str:

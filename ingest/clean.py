@@ -268,8 +268,10 @@ def _apply(reading: Reading, menders: list[Mender], repairs: Counter[str]) -> Re
         label = _all(menders, block.label, Counter())
         header_end = start + len(head) if block.header_end else 0
         ends = itertools.accumulate(map(len, (head, *rest)))
-        turns = tuple((at, page) for at, (_, page) in zip(ends, block.turns, strict=False))
-        blocks.append(replace(block, start=start, end=end, label=label, header_end=header_end, turns=turns))
+        now = dict(zip(_cuts(block), ends, strict=False))
+        turns = tuple((now.get(at, at), page) for at, page in block.turns)
+        sure = tuple((now.get(at, at), sure) for at, sure in block.sure)
+        blocks.append(replace(block, start=start, end=end, label=label, header_end=header_end, turns=turns, sure=sure))
         parts += [gap, head, *rest]
         reached, length = block.end, end
     text = "".join((*parts, reading.text[reached:]))
@@ -277,9 +279,15 @@ def _apply(reading: Reading, menders: list[Mender], repairs: Counter[str]) -> Re
 
 
 def _pieces(text: str, block: Block) -> list[str]:
-    """A block in the pieces whose edges have to be known afterwards: a table's header, or what stands on each page."""
-    cuts = [block.header_end] if block.header_end else [block.start + at for at, _ in block.turns]
+    """A block in the pieces whose edges have to be known afterwards: a table's header, pages, lines of a scan."""
+    cuts = [block.start + at for at in _cuts(block)]
     return [text[start:end] for start, end in itertools.pairwise((block.start, *cuts, block.end))]
+
+
+def _cuts(block: Block) -> list[int]:
+    if block.header_end:
+        return [block.header_end - block.start]
+    return sorted({at for at, _ in (*block.turns, *block.sure) if at})
 
 
 def _all(menders: list[Mender], piece: str, repairs: Counter[str]) -> str:

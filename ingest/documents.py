@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Self
 
 from ingest import clean
 from ingest.errors import ReadError
-from ingest.readers import Block, joined_halves, one_line
+from ingest.readers import Block, joined_halves, one_line, scan
 
 if TYPE_CHECKING:
     from ingest.readers.pdf import Picture
@@ -39,6 +39,7 @@ READERS: Mapping[str, str] = {
     ".html": "page.read",
     ".htm": "page.read",
     ".pdf": "pdf.read",
+    **dict.fromkeys(".png .jpg .jpeg .tif .tiff .webp".split(), "pdf.read_images"),
     ".ipynb": "office.read_notebook",
     ".docx": "office.read_word",
     ".odt": "opendocument.read",
@@ -61,8 +62,11 @@ READERS: Mapping[str, str] = {
     ),
 }
 SUFFIXES = frozenset(READERS)
-# Read where it is named or comes from a repository: a folder of guides may be full of it.
-BY_NAME = frozenset(suffix for suffix, reader in READERS.items() if reader.startswith("code.")) | {".json", ".jsonl"}
+IMAGES = frozenset(suffix for suffix, reader in READERS.items() if reader == "pdf.read_images")
+# Read where it is named or comes from a repository: a folder of guides may be full of it, of pictures above all.
+BY_NAME = (
+    frozenset(suffix for suffix, reader in READERS.items() if reader.startswith("code.")) | {".json", ".jsonl"} | IMAGES
+)
 MAX_BYTES = 32 * 1024 * 1024  # of text; a larger file is refused before it is read
 _PACKED = {
     ".pdf": 8,
@@ -71,6 +75,7 @@ _PACKED = {
     ".pptx": 8,
     ".epub": 8,
     ".ipynb": 4,
+    **dict.fromkeys(IMAGES, 4),
 }  # formats that carry pictures may be so many times larger
 _SERVE = "import sys; from ingest.documents import serve; serve(float(sys.argv[1]), int(sys.argv[2]))"
 READY = b"R"  # what the reading process says when it has started
@@ -156,17 +161,26 @@ def read(path: Path, name: str | None = None, max_bytes: int = MAX_BYTES) -> Doc
 
 
 def picture(path: Path, sha256: str, page: int, words: str, nth: int = 0) -> Picture:
-    """A page of a PDF as it looks, with these words marked; of the very file that was read, whose hash this is."""
+    """A page of a PDF or image file as it looks, these words marked; of the very file that was read, by its hash."""
     from ingest.readers import pdf
 
     data = _bytes(path, path.name, MAX_BYTES * _PACKED[".pdf"])
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ReadError(f"{path.name} has changed since it was read. Ingest it again.")
     try:
-        return pdf.picture(data, page, words, nth)
+        draw = pdf.picture_of_image if path.suffix.lower() in IMAGES else pdf.picture
+        return draw(data, page, words, nth)
     except Exception as error:  # what a parser stumbles over is the file's, and the page's text is there all the same
         what = one_line(f"{type(error).__name__}: {error}")[:200]
         raise ReadError(f"Page {page} of {path.name} cannot be drawn ({what}).") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A sign of life from a reading that takes long: pages done, and how many there are."""
+
+    done: int
+    total: int
 
 
 class Reader:
@@ -183,8 +197,12 @@ class Reader:
         memory: int = 2 * 1024**3,
         waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        """`waiting` is called now and then while a file is read; what it raises ends the reading."""
+        """`waiting` is called now and then while a file is read; what it raises ends the reading.
+
+        `step` is how far it is then, where the file tells. Each step has all of the `seconds`.
+        """
         self.max_bytes, self.seconds, self.memory, self.waiting = max_bytes, seconds, memory, waiting
+        self.step: Step | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -218,24 +236,31 @@ class Reader:
         process = self._started()
         assert process.stdin
         assert process.stdout
-        watch = threading.Timer(self.seconds, process.kill)
-        watch.start()
+        watch = _Watch(self.seconds, process)
         try:
             pickle.dump(asked, process.stdin)
             process.stdin.flush()
-            answer = self._awaited(process)
+            answer = self._awaited(process, watch)
         except (OSError, EOFError, pickle.UnpicklingError):
-            out_of_time = not watch.is_alive()
+            out_of_time = watch.is_over
             self.close()
             raise ReadError(self._why(name, out_of_time)) from None
         finally:
-            watch.cancel()
+            watch.end()
+            self.step = None
         if isinstance(answer, str):
             raise ReadError(answer)
         return answer
 
-    def _awaited(self, process: subprocess.Popen[bytes]) -> object:
-        """What the process answers; whoever waits for it may lose patience."""
+    def _awaited(self, process: subprocess.Popen[bytes], watch: _Watch) -> object:
+        """What the process answers in the end."""
+        while isinstance(answer := self._next(process), Step):
+            self.step = answer
+            watch.begin()
+        return answer
+
+    def _next(self, process: subprocess.Popen[bytes]) -> object:
+        """What the process says next; whoever waits for it may lose patience."""
         with futures.ThreadPoolExecutor(1) as waiting:
             assert process.stdout
             answer = waiting.submit(pickle.load, process.stdout)
@@ -267,6 +292,28 @@ class Reader:
         if out_of_time:
             return f"{name} took more than {self.seconds:g} seconds to read and was stopped. Split it or take it out."
         return f"{name} crashed its reader (out of memory, or a fault in the parser). Split it or take it out."
+
+
+class _Watch:
+    """Kills a process that gives no sign of life for so many seconds."""
+
+    def __init__(self, seconds: float, process: subprocess.Popen[bytes]) -> None:
+        self._seconds, self._process = seconds, process
+        self._timer: threading.Timer | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        self.end()
+        self._timer = threading.Timer(self._seconds, self._process.kill)
+        self._timer.start()
+
+    def end(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        return not (self._timer and self._timer.is_alive())
 
 
 def _bytes(path: Path, name: str, max_bytes: int) -> bytes:
@@ -318,13 +365,23 @@ def serve(seconds: float, memory: int) -> None:
     _limit(memory)
     answers.write(READY)
     answers.flush()
+
+    def begin() -> None:
+        if hasattr(signal, "alarm"):  # should nobody be left to stop it, it ends by itself
+            signal.alarm(int(seconds) + 5)
+
+    def beat(done: int, total: int) -> None:
+        begin()
+        pickle.dump(Step(done, total), answers)
+        answers.flush()
+
+    scan.beat = beat
     while True:
         try:
             work, *given = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        if hasattr(signal, "alarm"):  # should nobody be left to stop it, it ends by itself
-            signal.alarm(int(seconds) + 5)
+        begin()
         try:
             answer: object = work(*given)
         except ReadError as error:

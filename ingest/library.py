@@ -74,6 +74,8 @@ CREATE TABLE IF NOT EXISTS origin (document INTEGER PRIMARY KEY, address TEXT NO
 
 # The blocks of each document. Libraries made before there were any have none until something is written to them.
 LAYOUT = "CREATE TABLE IF NOT EXISTS layout (document INTEGER PRIMARY KEY, blocks TEXT NOT NULL)"
+# Of documents with words that were read from pictures: from where to where, and how sure. As with the blocks.
+OCR = "CREATE TABLE IF NOT EXISTS ocr (document INTEGER PRIMARY KEY, lines TEXT NOT NULL)"
 
 
 def create(place: Path) -> None:
@@ -84,7 +86,7 @@ def create(place: Path) -> None:
         db.execute("PRAGMA journal_mode = WAL")  # it stays with the file: readers go on while somebody writes
         db.execute("BEGIN IMMEDIATE")  # of two that create at once, one waits here and then finds it made
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            for statement in filter(str.strip, [*_SCHEMA.split(";\n"), LAYOUT]):
+            for statement in filter(str.strip, [*_SCHEMA.split(";\n"), LAYOUT, OCR]):
                 db.execute(statement)
             start = {
                 "format": FORMAT,
@@ -307,6 +309,15 @@ class Library:
         rows = self.rows("SELECT blocks FROM layout JOIN document ON document.id = document WHERE path = ?", path)
         return unpack_blocks(rows[0][0]) if rows else ()
 
+    def sure(self, document: str, start: int, end: int) -> int | None:
+        """How sure the reading of these characters is, in per cent, where some of them were read from a picture."""
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'ocr'"):
+            return None
+        rows = self.rows("SELECT lines FROM ocr JOIN document ON document.id = document WHERE path = ?", document)
+        lines = json.loads(rows[0][0]) if rows else ()
+        shares = [(min(end, to) - max(start, at), sure) for at, to, sure in lines if at < end and to > start]
+        return round(sum(n * sure for n, sure in shares) / sum(n for n, _ in shares)) if shares else None
+
     def paths(self, documents: Iterable[str] = ()) -> list[str]:
         """Of these documents: by path or glob pattern; a folder means what is in it; nothing means all."""
         where, values = _these(documents)
@@ -467,12 +478,17 @@ class Library:
             return self.db.execute(query, values).fetchall()
 
 
+_PLAIN = 7  # fields of a block before those that are runs: `turns` and `sure`
+
+
 def pack_blocks(blocks: Iterable[Block]) -> str:
     return json.dumps([astuple(block) for block in blocks], separators=(",", ":"))
 
 
 def unpack_blocks(packed: str) -> tuple[Block, ...]:
-    return tuple(Block(*(*values, tuple(map(tuple, turns)))) for *values, turns in json.loads(packed))
+    """What an earlier Footnote packed lacks the last of them."""
+    rows = json.loads(packed)
+    return tuple(Block(*row[:_PLAIN], *(tuple(map(tuple, runs)) for runs in row[_PLAIN:])) for row in rows)
 
 
 def unpack_pages(start: int, packed: str | int | None) -> Pages:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.chunks import Chunk
-from ingest.documents import BY_NAME, MAX_BYTES, READERS, SUFFIXES, Document, Found, Reader
+from ingest.documents import BY_NAME, MAX_BYTES, READERS, SUFFIXES, Document, Found, Reader, Step
 from ingest.errors import FootnoteError, ReadError
 from ingest.hands import Cluster, Hands, Here, Job, blaming
 from ingest.library import Failure, Library, Stored, create
+from ingest.readers import scan
 from ingest.sources import Source, is_fetched, source_of
 from ingest.sources.fetch import Fetching
 from ingest.sources.folders import (
@@ -268,7 +269,7 @@ def sync(
     with (
         contextlib.closing(Library(place, notify)) as library,
         Writing(library, "ingest " + " ".join(map(_named, paths)), wait_seconds) as writing,
-        Reader(max_bytes=max_bytes, waiting=lambda: progress(told[-1])) as reader,
+        Reader(max_bytes=max_bytes, waiting=lambda: progress(_with_step(told[-1], reader.step))) as reader,
     ):
         writing.relocate()
         if chroma is not None and chroma != library.meta("chroma"):
@@ -280,6 +281,13 @@ def sync(
             run.report.failed += fetching.failed
             run.report.notes += fetching.notes
             return run.go(keep_missing)
+
+
+def _with_step(now: Progress, step: Step | None) -> Progress:
+    """How far the reading of a file is that takes long, as a scan does."""
+    if not step:
+        return now
+    return replace(now, doing=f"{now.doing}: page {step.done + 1} of {step.total}", part=step.done, parts=step.total)
 
 
 def _hands(
@@ -373,7 +381,7 @@ class _Run:
 
     def _is_unchanged(self, found: Found) -> bool:
         known = self.known.get(found.path)
-        if not known or known.made_by != made_by() or known.root != found.root or not is_same(found, known):
+        if not known or not _is_as_read_today(known) or known.root != found.root or not is_same(found, known):
             return False
         if known.mtime_ns != found.mtime_ns:
             self.touched.append(Touched(known.id, self._dated(found)))
@@ -413,7 +421,7 @@ class _Run:
             known = self.known.get(found.path)
             name = known.path if known and found.path not in rerooted else names.free(found)
             names.taken.add(name)
-            same = known is not None and (known.path, known.made_by) == (name, made_by())
+            same = known is not None and known.path == name and _is_as_read_today(known)
             jobs.append(Job(found.path, name, known.sha256 if known and same else ""))
         return jobs
 
@@ -492,6 +500,12 @@ class _Run:
         )
         self.writing.publish(change, self._telling("writing the vector index"))
         report.seconds = time.time() - self.started
+
+
+def _is_as_read_today(known: Stored) -> bool:
+    """Whether reading the same file once more would give the same document: by this code, with an engine for OCR."""
+    waits = any(scan.MEND in note for note in known.notes)
+    return known.made_by == made_by() and not (waits and scan.engine())
 
 
 def _path(stored: Stored) -> Path:

@@ -18,7 +18,8 @@ from ingest.chunks import Chunk, pack_units
 from ingest.documents import Document, Found
 from ingest.errors import LibraryBusy, LibraryError
 from ingest.index import IndexTrouble, VectorIndex, check_reachable, forget, is_server
-from ingest.library import FILE, LAYOUT, Failure, Fetched, Library, batches, connect, open_index, own, pack_blocks
+from ingest.library import FILE, LAYOUT, OCR, Failure, Fetched, Library, batches, connect, open_index, own, pack_blocks
+from ingest.readers import sure_of
 from ingest.words import short_forms, terms
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Writing:
                 self.db = connect(place / FILE)
                 self.db.execute("PRAGMA synchronous = FULL")
                 self.db.execute(LAYOUT)
+                self.db.execute(OCR)
             except BaseException:
                 self._lock.release()
                 raise
@@ -165,6 +167,7 @@ class Writing:
             ("short_form", "document"),
             ("origin", "document"),
             ("layout", "document"),
+            ("ocr", "document"),
             ("document", "id"),
         ):
             self.db.execute(f"DELETE FROM {table} WHERE {column} IN {these}", given)
@@ -300,7 +303,7 @@ def _who_writes(holder: Path) -> str:
 # Documents on their way in: tables in a file of their own, seen by no reader, which any kill may spoil.
 
 STAGED = "staging.sqlite"
-_COPIES = ("document", "chunk", "short_form", "layout")
+_COPIES = ("document", "chunk", "short_form", "layout", "ocr")
 
 
 class Staging:
@@ -328,6 +331,7 @@ class Staging:
             "chunk": [_row(i, number, c) for i, c in numbered],
             "words": [(i, " ".join(terms(c.text)), " ".join(terms(c.context))) for i, c in numbered],
             "layout": [(number, pack_blocks(d.blocks))],
+            "ocr": [(number, json.dumps(lines))] if (lines := list(sure_of(d.blocks))) else [],
             "short_form": [(short, long, number) for short, long in sorted(set(short_forms(d.text)))],
         }
         for table, some in rows.items():

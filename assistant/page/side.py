@@ -221,6 +221,8 @@ def guide_page() -> None:
     st.caption(visit.label(document))
     if origin and (address := share.web_address(origin[0])):
         st.link_button("Where it was fetched", address, type="tertiary", icon=":material/open_in_new:")
+    if found.reading:
+        st.caption(visit.label(f"The words that led here are a reading: {found.reading}"))
     if found.said:
         st.warning(visit.label(found.said))
     _search_in(document)

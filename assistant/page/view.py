@@ -6,7 +6,7 @@ import glob
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,18 @@ from assistant.conversations import Turn
 from assistant.page import share
 from assistant.page.jobs import Answering
 from assistant.page.layout import Code, blocks, code_around, side, unfenced
-from assistant.records import NEAREST, SHOWN, Answer, Footnote, Passage, Sentence, Status, hash_of, neutralise
+from assistant.records import (
+    NEAREST,
+    SHOWN,
+    Answer,
+    Footnote,
+    Passage,
+    Sentence,
+    Status,
+    hash_of,
+    neutralise,
+    read_by_ocr,
+)
 from ingest.chunks import Pages, page_at
 from ingest.errors import LibraryError
 from ingest.library import Library
@@ -57,6 +68,7 @@ class Place:
     inline: bool = False  # marks of emphasis and code are markup
     kept: bool = True  # lines end where the guide's do
     address: str = ""  # of these words on the web or in a repository, where the guide was fetched
+    reading: str = ""  # where the words are one, of a picture: how sure it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,8 @@ class Sources:
             )
             start, end = moved, moved + len(quote)
         shown = _around(guide, start, end)
-        return _placed(guide, document, title, path, (start, end), shown, said, share.web_address(note.address))
+        placed = _placed(guide, document, title, path, (start, end), shown, said, share.web_address(note.address))
+        return replace(placed, reading=_reading(note.ocr))
 
     def whole(self, document: str, start: int, end: int, known: str = "", at: int | None = None) -> Place | None:
         """The guide, with these characters as the quote; `known` is their hash from when they were linked.
@@ -130,7 +143,8 @@ class Sources:
                 said = "The guide has changed since this link was made, and no longer holds these words."
         first, last = _window(text, max(0, start - WINDOW // 3) if at is None else at)
         quote = (start, min(end, last)) if first <= start < last else (first, first)
-        return _placed(guide, document, guide.title, (), quote, (first, last), said)
+        placed = _placed(guide, document, guide.title, (), quote, (first, last), said)
+        return replace(placed, reading=_reading(self.library.sure(document, start, end)))
 
     def headings(self, document: str) -> list[Heading]:
         """All headings of the guide, and where they stand."""
@@ -223,6 +237,10 @@ def _placed(
         page=page_at(guide.pages, start), inline=suffix in _INLINE, kept=suffix not in _RUN_ON,
         address=address,
     )  # fmt: skip
+
+
+def _reading(sure: int | None) -> str:
+    return "" if sure is None else read_by_ocr(sure)
 
 
 def _gone(document: str, title: str, path: tuple[str, ...], start: int, end: int, quote: str, said: str) -> Place:

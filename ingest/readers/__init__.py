@@ -27,7 +27,8 @@ class Block:
     `label` is what a heading says without its markup. A table's header is `text[start:header_end]`, the line of dashes
     below it included; where `header_end` is 0 the block has none. Code blocks include their fences, if there are any.
     `page` is the page on which the block begins, where the file has pages, and `turns` says after how many of its
-    characters it goes on on another, and on which.
+    characters it goes on on another, and on which. Where its words were read from a picture, `sure` says from which
+    of its characters on the reader is how sure of them, in per cent.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Block:
     header_end: int = 0
     page: int | None = None
     turns: tuple[tuple[int, int], ...] = ()
+    sure: tuple[tuple[int, int], ...] = ()
 
 
 def pages_of(blocks: Iterable[Block]) -> Iterator[tuple[int, int]]:
@@ -48,6 +50,14 @@ def pages_of(blocks: Iterable[Block]) -> Iterator[tuple[int, int]]:
             if page is not None and page != before:
                 yield start, page
             before = page
+
+
+def sure_of(blocks: Iterable[Block]) -> Iterator[tuple[int, int, int]]:
+    """From where to where the words were read from a picture, and how sure that is in per cent."""
+    for block in blocks:
+        begins = [block.start + at for at, _ in block.sure]
+        for start, end, (_, sure) in zip(begins, [*begins[1:], block.end], block.sure, strict=False):
+            yield start, end, sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,7 @@ class Draft:
         header: int = 0,
         page: int | None = None,
         turns: tuple[tuple[int, int], ...] = (),
+        sure: tuple[tuple[int, int], ...] = (),
     ) -> None:
         """Append one block. `header` is the length of a table's. Items stand close, all else a blank line apart."""
         body = text.strip()
@@ -120,7 +131,7 @@ class Draft:
         indent = "  " * (level - 1) if kind == "item" else ""
         start = self._write(body, ("\n" if close else "\n\n") + indent)
         header_end = start + header if header else 0
-        self.blocks.append(Block(kind, start, start + len(body), level, label, header_end, page, turns))
+        self.blocks.append(Block(kind, start, start + len(body), level, label, header_end, page, turns, sure))
 
     def extend(self, text: str, blocks: Iterable[Block]) -> None:
         """Append a piece that has its blocks already."""
@@ -128,10 +139,10 @@ class Draft:
             shift = self._write(text, "\n\n")
             self.blocks += [moved(block, shift) for block in blocks]
 
-    def heading(self, text: str, level: int, page: int | None = None) -> None:
+    def heading(self, text: str, level: int, page: int | None = None, sure: tuple[tuple[int, int], ...] = ()) -> None:
         label = one_line(text)
         level = min(max(level, 1), 6)
-        self.add("heading", f"{'#' * level} {label}" if label else "", level=level, label=label, page=page)
+        self.add("heading", f"{'#' * level} {label}" if label else "", level=level, label=label, page=page, sure=sure)
 
     def code(self, text: str, language: str = "", page: int | None = None) -> None:
         body = text.strip("\n").rstrip()

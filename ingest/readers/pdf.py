@@ -1,20 +1,28 @@
-"""PDF files: lines become paragraphs again, large or bold lines headings, and what every page repeats is furniture."""
+"""PDF files: lines become paragraphs again, large or bold lines headings, and what every page repeats is furniture.
+
+Pages that are pictures are read by OCR (`scan.py`), in a PDF and as image files.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import re
+import statistics
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.clean import known
 from ingest.errors import ReadError
-from ingest.readers import Draft, Kind, Reading, mark_questions, one_line, tidy
+from ingest.readers import Draft, Kind, Reading, mark_questions, one_line, scan, tidy
 from ingest.readers.plain import strong
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # Lines of a paragraph joined into one, words that were broken at a line's end made whole again.
 
@@ -34,13 +42,21 @@ class Hyphens:
     def turns(self, group: Sequence[Line]) -> tuple[tuple[int, int], ...]:
         """After how many characters of the joined text another page begins: as many as its lines have are left."""
         starts = [at for at in range(1, len(group)) if group[at].page != group[at - 1].page]
+        return tuple((at, line.page) for at, line in self._begins(group, starts))
+
+    def sure(self, group: Sequence[Line]) -> tuple[tuple[int, int], ...]:
+        """After how many characters of the joined text each line begins that was read from a picture."""
+        read = [at for at, line in enumerate(group) if line.sure is not None]
+        return tuple((at, line.sure or 0) for at, line in self._begins(group, read))
+
+    def _begins(self, group: Sequence[Line], starts: Sequence[int]) -> Iterator[tuple[int, Line]]:
         if not starts:
-            return ()
+            return
         counted = self.repairs.copy()
         whole = len(self.joined(group))
-        found = tuple((whole - len(self.joined(group[at:])), group[at].page) for at in starts)
+        found = [(whole - len(self.joined(group[at:])), group[at]) for at in starts]
         self.repairs = counted
-        return found
+        yield from found
 
     def _closed(self, parts: re.Match[str]) -> str:
         """A word that was broken at a line's end; "long-" and "term" stay a compound where the document writes one."""
@@ -78,6 +94,7 @@ class Line:
     top: float  # where its first character stands, from the foot of the page
     bottom: float  # where its last one does: pdfium joins lines at a hyphen
     height: float  # of the page
+    sure: int | None = None  # per cent, where it was read from a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,7 @@ class Lines:
     lines: tuple[Line, ...]
     pages: int
     title: str  # what the metadata says
+    scans: scan.Scans  # of the pages that are pictures, what became of them
 
 
 def lines_of(data: bytes, name: str) -> Lines:
@@ -98,10 +116,66 @@ def lines_of(data: bytes, name: str) -> Lines:
             raise ReadError(f"{name} is encrypted with a password. {mend}") from error
         raise ReadError(f"{name} is no whole PDF ({error}). Download or export it again.") from error
     try:
-        found = tuple(line for number in range(len(document)) for line in _page_lines(document, number))
-        return Lines(found, len(document), document.get_metadata_value("Title") or "")
+        pages = [tuple(_page_lines(document, number)) for number in range(len(document))]
+        pictures = [number for number, lines in enumerate(pages) if _is_picture(document, number, lines)]
+        scans = scan.Scans(len(pictures))
+        for number in pictures:
+            rows = scans.page(number + 1, partial(_drawn, document, number))
+            pages[number] = tuple(_read_lines(rows, number + 1)) or pages[number]
+        found = tuple(line for lines in pages for line in lines)
+        return Lines(found, len(document), document.get_metadata_value("Title") or "", scans)
     finally:
         document.close()
+
+
+_FEW = 20  # letters: a scan has a stamp or a page's number at most
+
+
+def _is_picture(document: Any, number: int, lines: Iterable[Line]) -> bool:
+    """Whether a page has no text to speak of, and something else to look at."""
+    import pypdfium2
+    from pypdfium2.raw import FPDF_PAGEOBJ_TEXT
+
+    if sum(char.isalpha() for line in lines for char in line.text) >= _FEW:
+        return False
+    try:
+        return any(found.type != FPDF_PAGEOBJ_TEXT for found in document[number].get_objects(max_depth=1))
+    except pypdfium2.PdfiumError:
+        return False
+
+
+def _drawn(document: Any, number: int) -> Image:
+    page = document[number]
+    scale = min(scan.DPI / 72, scan.MOST_SIDE / max(page.get_width(), page.get_height()))
+    drawn: Image = page.render(scale=scale, grayscale=True).to_pil()
+    return drawn
+
+
+_BODY = 10.0  # the size that type is given on a page that was read from a picture, where most is of one size
+_ALIKE, _PIXELS = 0.15, 2.5  # sizes that differ by no more are one: measured, it is never the same twice
+
+
+def _read_lines(rows: Sequence[scan.Row], page: int) -> Iterator[Line]:
+    """With all measures of the page told by the size of its type, as nothing else is known of a photograph."""
+    body = statistics.median([row.size for row in rows for _ in row.text]) if rows else 1.0
+    scale = _BODY / body
+    for row in rows:
+        if not (text := one_line(tidy(row.text)[0])):
+            continue
+        alike = abs(row.size - body) <= max(_ALIKE * body, _PIXELS)
+        yield Line(
+            text=text,
+            page=page,
+            size=_BODY if alike else round(row.size * scale),
+            bold=False,
+            mono=False,
+            left=row.words[0].box[0] * scale,
+            right=row.words[-1].box[2] * scale,
+            top=row.stands * scale,
+            bottom=row.stands * scale,
+            height=row.height * scale,
+            sure=row.sure,
+        )
 
 
 def running(lines: Sequence[Line], pages: int) -> set[Line]:
@@ -115,7 +189,7 @@ def running(lines: Sequence[Line], pages: int) -> set[Line]:
     running = {line for line in lines if _STAMP.match(line.text)}
     running |= {line for line in outermost if _PAGE_NUMBER.match(line.text)}
     for group in same.values():
-        if len(group) > pages / 2 if group[0] not in edge else len(group) >= min(3, max(2, pages)):
+        if len(group) > max(1, pages / 2) if group[0] not in edge else len(group) >= min(3, max(2, pages)):
             running |= set(group)
     return running
 
@@ -212,9 +286,35 @@ _FRAGMENT = 25  # characters: so short and unfinished, it is a piece of a formul
 
 def read(data: bytes, name: str) -> Reading:
     found = lines_of(data, name)
-    if sum(char.isalpha() for line in found.lines for char in line.text) < 20:
-        mend = f"Make the text readable first: ocrmypdf '{name}' with-text.pdf"
-        raise ReadError(f"{name} has {found.pages} pages and no text: it is a scan, or pictures. {mend}")
+    if sum(char.isalpha() for line in found.lines for char in line.text) < _FEW:
+        raise ReadError(f"{name} has {found.pages} pages and no text: it is a scan, or pictures. {_why(found.scans)}")
+    return _reading(found)
+
+
+def read_images(data: bytes, name: str) -> Reading:
+    """A page that was scanned or photographed; of a TIFF as many as it has."""
+    drawn = list(scan.frames(data, name))
+    scans = scan.Scans(len(drawn))
+    read = (_read_lines(scans.page(number, draw), number) for number, draw in enumerate(drawn, 1))
+    lines = tuple(line for page in read for line in page)
+    if not lines:
+        raise ReadError(f"{name} is a picture. {_why(scans)}")
+    return _reading(Lines(lines, len(drawn), "", scans))
+
+
+def _why(scans: scan.Scans) -> str:
+    """Why nothing was read, where all is pictures."""
+    if scans.left:
+        return scan.MEND
+    if scans.failed:
+        return f"It could not be read by OCR ({next(iter(scans.failed.values()))})."
+    return (
+        f"OCR is not {scan.LEAST_SURE} % sure of any words in it. "
+        f"Scan it upright at {scan.DPI} dpi, or take it out of the folder."
+    )
+
+
+def _reading(found: Lines) -> Reading:
     around = running(found.lines, found.pages)
     writing = _Writing([line for line in found.lines if line not in around])
     writing.write(around)
@@ -223,7 +323,7 @@ def read(data: bytes, name: str) -> Reading:
     heads = [block for block in blocks if block.kind == "heading" and block.page == 1]
     first = min(heads, key=lambda block: block.level).label if heads else ""
     title = first if _DULL_TITLE.search(found.title) or len(found.title.split()) < 2 else found.title
-    return Reading(reading.text, blocks, title, +writing.hyphens.repairs)
+    return Reading(reading.text, blocks, title, +writing.hyphens.repairs, found.scans.notes())
 
 
 class _Writing:
@@ -257,30 +357,33 @@ class _Writing:
         for group in _merged_fragments(self._rejoined(list(self._groups()))):
             while waiting and waiting[0].page < group[0].page:
                 line = waiting.pop(0)
-                self.draft.add("furniture", line.text, page=line.page)
+                self.draft.add("furniture", line.text, page=line.page, sure=_sure([line]))
             self._add(group)
         for line in waiting:
-            self.draft.add("furniture", line.text, page=line.page)
+            self.draft.add("furniture", line.text, page=line.page, sure=_sure([line]))
 
     def _add(self, group: Sequence[Line]) -> None:
         page, first = group[0].page, group[0]
         if self._is_listed(group):
-            self.draft.add("furniture", self.hyphens.joined(group), page=page)
+            self.draft.add("furniture", self.hyphens.joined(group), page=page, sure=_sure(group))
         elif self._is_heading(first):
             text = self.hyphens.joined(group)
-            self.draft.heading(text, self._level(first, text), page)
+            self.draft.heading(text, self._level(first, text), page, _sure(group))
         elif first.mono and self._is_code(group):
             self.draft.code(self._indented(group), page=page)
         elif _tabular(first) and len(group) > 1:
-            self.draft.add("table", "\n".join(line.text.replace(HYPHEN, "-") for line in group), page=page)
+            text = "\n".join(line.text.replace(HYPHEN, "-") for line in group)
+            self.draft.add("table", text, page=page, sure=_sure(group))
         elif bullet := _BULLET.match(first.text):
-            turns = tuple((at + 2 - bullet.end(), turned) for at, turned in self.hyphens.turns(group))
+            shift = 2 - bullet.end()
+            turns = tuple((at + shift, turned) for at, turned in self.hyphens.turns(group))
+            sure = tuple((max(0, at + shift), sure) for at, sure in self.hyphens.sure(group))
             text = "- " + self.hyphens.joined(group)[bullet.end() :]
-            self.draft.add("item", text, level=1, page=page, turns=turns)
+            self.draft.add("item", text, level=1, page=page, turns=turns, sure=sure)
         else:
             kind: Kind = "item" if _COUNTED.match(first.text) else "paragraph"
-            turns, text = self.hyphens.turns(group), self.hyphens.joined(group)
-            self.draft.add(kind, text, level=1 if kind == "item" else 0, page=page, turns=turns)
+            turns, sure, text = self.hyphens.turns(group), self.hyphens.sure(group), self.hyphens.joined(group)
+            self.draft.add(kind, text, level=1 if kind == "item" else 0, page=page, turns=turns, sure=sure)
 
     def _groups(self) -> Iterator[list[Line]]:
         group: list[Line] = []
@@ -397,6 +500,12 @@ class _Writing:
         return "\n".join(lines).replace(HYPHEN, "-")
 
 
+def _sure(group: Sequence[Line]) -> tuple[tuple[int, int], ...]:
+    """How sure the reading of these lines is together, as a run from the first character on."""
+    read = [(len(line.text), line.sure) for line in group if line.sure is not None]
+    return ((0, round(sum(n * sure for n, sure in read) / sum(n for n, _ in read))),) if read else ()
+
+
 def _ranks(sizes: set[float]) -> dict[float, int]:
     """Sizes of type as levels, the largest first; what differs by less than a twentieth is one size."""
     ranks: dict[float, int] = {}
@@ -461,10 +570,7 @@ class Picture:
 
 def picture(data: bytes, number: int, words: str, nth: int = 0) -> Picture:
     """Page `number`, the first is 1, with these words marked where they stand on it for the nth time, 0 the first."""
-    import io
-
     import pypdfium2
-    from PIL import Image, ImageChops, ImageDraw
 
     document = pypdfium2.PdfDocument(data)
     try:
@@ -472,19 +578,61 @@ def picture(data: bytes, number: int, words: str, nth: int = 0) -> Picture:
         page = document[number - 1]
         drawn = page.render(scale=min(WIDTH / page.get_width(), 4.0)).to_pil().convert("RGB")
         boxes = list(_boxes(page, words, nth, drawn.width / page.get_width()))
-        glow = Image.new("RGB", drawn.size, (255, 255, 255))
-        for box in boxes:
-            ImageDraw.Draw(glow).rectangle(box, fill=_GLOW)
-            ImageDraw.Draw(glow).line((box[0], box[3], box[2], box[3]), fill=_EDGE, width=2)
-        out = io.BytesIO()
-        ImageChops.multiply(drawn, glow).save(out, "WEBP", quality=85, method=2)
-        top = min((box[1] for box in boxes), default=0.0) / drawn.height
-        return Picture(out.getvalue(), number, len(document), top)
+        if not boxes and _is_picture(document, number - 1, _page_lines(document, number - 1)):
+            boxes = _read_boxes(_drawn(document, number - 1), words, nth, drawn.width)
+        return _marked(drawn, boxes, number, len(document))
     finally:
         document.close()
 
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom, from the upper left corner of the picture
+def picture_of_image(data: bytes, number: int, words: str, nth: int = 0) -> Picture:
+    """As `picture`, of an image file."""
+    frames = list(scan.frames(data, "The picture"))
+    number = max(1, min(number, len(frames)))
+    image = frames[number - 1]()
+    drawn = image.convert("RGB")
+    drawn.thumbnail((WIDTH, scan.MOST_SIDE))
+    return _marked(drawn, _read_boxes(image, words, nth, drawn.width), number, len(frames))
+
+
+def _marked(drawn: Image, boxes: Sequence[Box], number: int, pages: int) -> Picture:
+    import io
+
+    from PIL import Image, ImageChops, ImageDraw
+
+    glow = Image.new("RGB", drawn.size, (255, 255, 255))
+    for box in boxes:
+        ImageDraw.Draw(glow).rectangle(box, fill=_GLOW)
+        ImageDraw.Draw(glow).line((box[0], box[3], box[2], box[3]), fill=_EDGE, width=2)
+    out = io.BytesIO()
+    ImageChops.multiply(drawn, glow).save(out, "WEBP", quality=85, method=2)
+    top = min((box[1] for box in boxes), default=0.0) / drawn.height
+    return Picture(out.getvalue(), number, pages, top)
+
+
+Box = scan.Box  # from the upper left corner of the picture
+_PATIENT = 15.0  # seconds that somebody who waits for a page waits for its marks
+
+
+def _read_boxes(image: Image, words: str, nth: int, width: int) -> list[Box]:
+    """One box for each line of the words, found by reading the page again; none where that does not succeed."""
+    try:
+        rows = scan.rows(image, _PATIENT) if scan.engine() else ()
+    except ReadError:
+        return []
+    page = [(row, word, letter) for row in rows for word in row.words for letter in letters(word.text)]
+    quote, found = letters(words), -1
+    text = "".join(letter for *_, letter in page)
+    for _ in range(nth + 1 if quote else 0):
+        found = max(found, text.find(quote, found + 1))
+    scale, boxes = width / image.width, dict[int, Box]()
+    for row, word, _ in page[found : found + len(quote)] if found >= 0 else ():
+        boxes[id(row)] = _around(boxes.get(id(row), word.box), word.box)
+    return [(left * scale, top * scale, right * scale, bottom * scale) for left, top, right, bottom in boxes.values()]
+
+
+def _around(one: Box, other: Box) -> Box:
+    return min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])
 
 
 def _boxes(page: Any, words: str, nth: int, scale: float) -> Iterator[Box]:

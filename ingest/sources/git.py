@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ingest.documents import BY_NAME, SUFFIXES
+from ingest.documents import BY_NAME, IMAGES, SUFFIXES
 from ingest.sources import Source
 from ingest.sources.addresses import Forbidden, reachable
 from ingest.sources.web import FetchError, Web
@@ -92,11 +92,11 @@ class Repository:
                 yield path, blob
 
     def _is_read(self, path: str) -> bool:
-        """Guides and Python; other code only where a pattern asks for it; nothing hidden, as in a folder."""
+        """Guides and Python; other code only where a pattern asks for it; neither figures nor what is hidden."""
         suffix, steps = PurePosixPath(path).suffix.lower(), path.split("/")
         if any(step.startswith(".") or step == "__pycache__" for step in steps) or "\ufffd" in path or "\\" in path:
             return False
-        return suffix in SUFFIXES and (suffix not in BY_NAME - {".py"} or bool(self._source.include))
+        return suffix in SUFFIXES - IMAGES and (suffix not in BY_NAME - {".py"} or bool(self._source.include))
 
     def _blobs(self, ids: list[str]) -> Iterator[bytes]:
         out = self._run("cat-file", "--batch", given="".join(f"{blob}\n" for blob in ids).encode())

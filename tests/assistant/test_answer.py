@@ -22,6 +22,7 @@ from ingest.errors import WriterError
 from ingest.library import create
 from ingest.sync import sync
 from tests.fakes import run
+from tests.ingest.readers.test_pdf import PAPER, fake_engine, saying, scanned, with_scans
 
 ASKED = "Who coined the term machine learning?"
 
@@ -61,6 +62,23 @@ def test_passages_come_first_then_text_then_proved_sentences_then_the_answer(cor
     assert kinds[-1] is Answer
     assert kinds.index(Written) < kinds.index(Proved)
     assert "Arthur Samuel" in events[-1].text  # type: ignore[union-attr]
+
+
+def test_a_footnote_on_words_read_from_a_picture_says_so_and_how_sure_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_engine(tmp_path, monkeypatch, saying(("Sourdough rises because wild yeast lives in it.", 93)))
+    (tmp_path / "bread.pdf").write_bytes(with_scans(scanned(), text=PAPER))
+    assert not sync([tmp_path / "bread.pdf"], tmp_path / "library").failed
+    for question, ocr in (("Why does sourdough rise?", 93), ("What are decision trees?", None)):
+        writes = quoting(tmp_path / "library", question)
+        answer = asked(tmp_path / "library", *writes, question=question)
+        [note] = answer.footnotes
+        assert (note.ocr, answer.passages[0].ocr) == (ocr, ocr)
+        assert note.place.endswith(", page 4, read by OCR, 93 % sure" if ocr else ", page 1")
+        written = json.loads(json.dumps(answer.to_json()))
+        assert ("ocr" in written["sentences"][0]["footnotes"][0]) == ("ocr" in written["passages"][0]) == bool(ocr)
+        assert Answer.from_json(written) == answer
 
 
 def test_the_answer_quotes_its_documents_to_the_character(corpus_library: Path) -> None:

@@ -4,6 +4,7 @@ embedding, never answered from."""
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -21,7 +22,8 @@ import pytest
 
 from ingest.documents import read
 from ingest.errors import LibraryError
-from ingest.library import Library, create
+from ingest.library import Library, create, pack_blocks, unpack_blocks
+from ingest.readers import Block
 from ingest.sync import remove, sync
 from ingest.writing import Writing, mend, mend_beside
 from tests.fakes import BagOfWords
@@ -415,10 +417,19 @@ def test_the_blocks_of_a_document_are_kept_and_an_earlier_library_has_none_until
         assert library.blocks("not-there.md") == ()
     with contextlib.closing(sqlite3.connect(base / "library" / "library.sqlite")) as db:
         db.execute("DROP TABLE layout")
+        db.execute("DROP TABLE ocr")
     with contextlib.closing(Library(base / "library")) as library:
         assert library.blocks(path) == ()
+        assert library.sure(path, 0, 9) is None
         remove([path], base / "library")
         assert library.paths([path]) == []
+
+
+def test_blocks_that_were_packed_before_there_was_ocr_are_the_same() -> None:
+    blocks = (Block("heading", 0, 9, 1, "Why", page=1), Block("item", 11, 40, 2, page=1, turns=((9, 2),)))
+    earlier = json.dumps([row[:-1] for row in json.loads(pack_blocks(blocks))])
+
+    assert unpack_blocks(earlier) == unpack_blocks(pack_blocks(blocks)) == blocks
 
 
 def test_a_thousand_documents_are_chosen_by_name_folder_or_pattern(tmp_path: Path) -> None:

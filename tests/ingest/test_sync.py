@@ -23,6 +23,7 @@ from tests.fakes import BagOfWords
 from tests.ingest.folders_of_guides import SUBJECTS, fill, guide, permissions_count, state
 from tests.ingest.kill import main
 from tests.ingest.mutants import WHOLE, mutants
+from tests.ingest.readers.test_pdf import PAPER, fake_engine, saying, scanned, with_scans
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -245,9 +246,9 @@ def test_an_empty_folder_and_a_missing_one_say_so(tmp_path: Path, place: Path) -
         ingest(place, tmp_path / "empty")
     with pytest.raises(FootnoteError, match=r"no file or folder .*gone"):
         ingest(place, tmp_path / "gone")
-    (tmp_path / "picture.png").write_bytes(b"png")
+    (tmp_path / "film.mp4").write_bytes(b"png")
     with pytest.raises(FootnoteError, match="of a kind that is not read"):
-        ingest(place, tmp_path / "picture.png")
+        ingest(place, tmp_path / "film.mp4")
 
 
 def test_another_embedder_of_the_same_dimension_takes_over_completely(folder: Path, place: Path) -> None:
@@ -283,6 +284,39 @@ def test_a_document_that_an_older_footnote_read_is_read_again(folder: Path, plac
     report = ingest(place, folder)
     assert (report.renewed, report.unchanged) == (["dropout.md"], 3)
     assert state(place) == before
+
+
+def test_a_scan_that_nothing_could_read_is_read_once_there_is_an_engine(
+    folder: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "both.pdf").write_bytes(with_scans(scanned(), text=PAPER))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ingest(place, folder)
+    assert "apt-get install tesseract-ocr" in Library(place).documents(["both.pdf"])[0].notes[0]
+    assert ingest(place, folder).unchanged == 5
+
+    fake_engine(tmp_path, monkeypatch, saying(("What the scanner saw.", 90), ("And what else it did.", 80)))
+    report = ingest(place, folder)
+    assert (report.renewed, report.unchanged) == (["both.pdf"], 4)
+    assert report.notes == ["both.pdf: page 4: read by OCR, 85 % sure"]
+    library = Library(place)
+    at, text = library.text("both.pdf").index("What the scanner"), library.text("both.pdf")
+    assert library.sure("both.pdf", at, at + 21) == 90
+    assert library.sure("both.pdf", at, len(text)) == 85
+    assert library.sure("both.pdf", 0, at) is None
+    assert library.sure("dropout.md", 0, 99) is None
+    assert ingest(place, folder).unchanged == 5
+    remove(["both.pdf"], place)
+    assert library.rows("SELECT * FROM ocr") == []
+
+
+def test_pictures_of_a_folder_are_read_where_they_are_named(
+    folder: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_engine(tmp_path, monkeypatch, saying(("What the scanner saw.", 90)))
+    scanned().save(folder / "figure.png")
+    assert "figure.png" not in ingest(place, folder).added
+    assert ingest(place, folder / "figure.png").added == ["figure.png"]
 
 
 def test_a_removed_document_stays_out_until_its_file_is_given_by_name(folder: Path, place: Path) -> None:

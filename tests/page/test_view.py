@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.page import HERE
+from assistant.page import HERE, view
 from assistant.page.view import AROUND, WINDOW, Sources, in_words
 from assistant.records import Footnote
 from ingest.library import Library
 from ingest.sync import sync
 from tests.fakes import BagOfWords
-from tests.ingest.readers.test_pdf import pdf
+from tests.ingest.readers.test_pdf import fake_engine, pdf, saying, scanned
 from tests.page.conftest import PRESS
 
 FILES = Path(__file__).parent / "files"
@@ -116,6 +116,21 @@ def test_a_footnote_leads_to_where_its_guide_was_fetched_if_that_is_on_the_web(o
     for address, shown in (("https://a.org/x#L3", "https://a.org/x#L3"), ("javascript:alert(1)", "")):
         note = Footnote("orchard.txt", "", "", 0, 7, text[:7], address=address)
         assert orchard.place(note).address == shown
+
+
+def test_of_words_read_from_a_picture_it_is_said_how_sure_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_engine(tmp_path, monkeypatch, saying(("Wild yeast lives in the dough.", 93)))
+    scanned().save(tmp_path / "dough.png")
+    assert not sync([tmp_path / "dough.png"], tmp_path / "library", embedder=BagOfWords()).failed
+    sources = Sources(Library(tmp_path / "library"))
+    note = Footnote("dough.png", "Dough", "", 0, 4, "Wild", page=1, ocr=93)
+    whole = sources.whole("dough.png", 0, 4)
+    assert whole
+    assert whole.reading == view.drawn(sources.place(note))["reading"] == "read by OCR, 93 % sure"
+    assert sources.place(Footnote("dough.png", "Dough", "", 0, 4, "Wild")).reading == ""
+    assert (sources.place(note).page, sources.words_on("dough.png", 1, 0, 4)) == (1, ("Wild", 0))
 
 
 def test_of_a_very_long_guide_a_window_around_the_words_is_drawn_and_all_headings_are_known(tmp_path: Path) -> None:

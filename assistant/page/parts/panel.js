@@ -192,7 +192,7 @@ function hidePeek() {
 }
 
 function whereOf(place) {
-  return [place.title, ...place.path, ...(place.page ? [`page ${place.page}`] : [])];
+  return [place.title, ...place.path, ...(place.page ? [`page ${place.page}`] : []), ...(place.reading ? [place.reading] : [])];
 }
 
 function panelHead(place) {

@@ -50,6 +50,7 @@ def repository(tmp_path: Path) -> Path:
     (folder / "docs" / "rates.md").write_text("# Rates\n\nA rate of 0.1 is large.\n\nA rate of 0.001 is small.\n")
     (folder / "steps.py").write_text(CODE)
     (folder / "fast.js").write_text("// Steps in a browser\nfunction step(rate) { return rate }\n")
+    (folder / "docs" / "curve.png").write_bytes(b"a figure, which no pattern asks for")
     (folder / ".github" / "README.md").write_text("# Hidden\n\nFor the machine.")
     (folder / "big.pdf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     (folder / "outside.md").symlink_to("/etc/passwd")
