@@ -280,7 +280,7 @@ def test_what_is_typed_and_the_theme_are_there_after_a_reload(visit: Visit) -> N
     page.locator(BOX).press("e")
     page.locator(".themes").get_by_role("button", name="Dark").click()
     page.wait_for_function(f"document.querySelector('{BOX}')?.value === 'What is not asked ye'")
-    dark = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+    dark = "() => getComputedStyle(document.querySelector('.stApp') ?? document.body).backgroundColor"
     assert page.evaluate(dark) == "rgb(22, 24, 27)"
     page.locator(".themes").get_by_role("button", name="System").click()
     page.wait_for_function(f"({dark})() === 'rgb(252, 251, 248)'")
